@@ -1,4 +1,4 @@
-"""Allowances of replays: how many bytes of missed events the clients of one address are sent in a minute."""
+"""Allowances of replays: bytes of missed events that a client, or all clients of an address, are sent in a minute."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from soundpost.wire.client_address import subnet_of
 
 if TYPE_CHECKING:
     from soundpost.core.connection import Connection
+    from soundpost.core.resumption import ReadingHistory
 
 MINUTE: Final = 60
+REPEATED: Final = 4 * 1_048_576
+"""Bytes of replays in a minute to a connection that subscribes again and again."""
 MOST_ADDRESSES: Final = 10_000
 """Largest number of addresses that are remembered: some 2 MB."""
 
@@ -65,3 +68,32 @@ def counted_address(connection: Connection) -> str:
         return subnet_of(connection.address)
     except ValueError:
         return ""
+
+
+def may_replay(connection: Connection) -> bool:
+    """Return False for a client that was sent too many bytes of replays within a minute, by itself or with others.
+
+    By itself means a client that subscribes again and again, with others means all clients of its address: each could
+    ask for the same history with a few bytes.
+    """
+    app, now = connection.app, connection.app.node.clock()
+    allowance = None if connection.reading is None else connection.reading.allowance
+    if allowance is not None and not allowance.take(REPEATED, MINUTE, now):
+        return False
+    if not app.replay_allowances.any_is_empty:
+        return True
+    return app.replay_allowances.has_left(counted_address(connection), app.settings.max_replays_per_ip, now)
+
+
+def count_replay(connection: Connection, reading: ReadingHistory, size: int) -> None:
+    """Count bytes of a replay that a connection is sent."""
+    app, now = connection.app, connection.app.node.clock()
+    if reading.address is None:
+        reading.address = counted_address(connection)
+    if reading.address:
+        app.replay_allowances.spend(reading.address, size, app.settings.max_replays_per_ip, now)
+    if connection.subscription_bucket is None:  # the client has never left a channel: max_subscriptions bounds replays
+        return
+    if reading.allowance is None:
+        reading.allowance = TokenBucket(REPEATED, now)
+    reading.allowance.spend(size, REPEATED, MINUTE, now)

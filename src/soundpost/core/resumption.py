@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from soundpost.core.history import HistoryPage
 from soundpost.core.outbox import CallSoon
 from soundpost.core.peers import HistoryQuery
-from soundpost.core.replay_allowances import MINUTE, counted_address
+from soundpost.core.replay_allowances import count_replay
 from soundpost.core.token_bucket import TokenBucket
 from soundpost.wire import messages
 
@@ -35,8 +35,6 @@ QUESTIONS: Final = 8
 """Largest number of pieces that a node has the backplane send at a time."""
 _TURN: Final = 0.004
 """Seconds of a loop turn in which readers are sent pieces."""
-REPEATED: Final = 4 * 1_048_576
-"""Bytes of replays in a minute to a connection that subscribes again and again."""
 
 
 class Reader:
@@ -198,7 +196,7 @@ def _send_page(readers: list[Reader], page: HistoryPage) -> None:
             for event in page.events:
                 if event.except_socket_id not in reader.excluded:
                     observer.message_sent(connection, event.frame)
-        _count(connection, len(everything))
+        count_replay(connection, reading_of(connection), len(everything))
         reader.after = page.position
         if page.whole:
             _meet(reader)
@@ -261,34 +259,6 @@ def begin(connection: Connection, channel: Channel, after: str) -> None:
     channel.replays.readers[connection] = reader = Reader(connection, channel, after)
     reading_of(connection).waiting[channel] = reader
     read_on(connection)
-
-
-def may_replay(connection: Connection) -> bool:
-    """Return False for a client that was sent too many bytes of replays within a minute, by itself or with others.
-
-    By itself means a client that subscribes again and again, with others means all clients of its address: each could
-    ask for the same history with a few bytes.
-    """
-    app, now = connection.app, connection.app.node.clock()
-    allowance = None if connection.reading is None else connection.reading.allowance
-    if allowance is not None and not allowance.take(REPEATED, MINUTE, now):
-        return False
-    if not app.replay_allowances.any_is_empty:
-        return True
-    return app.replay_allowances.has_left(counted_address(connection), app.settings.max_replays_per_ip, now)
-
-
-def _count(connection: Connection, size: int) -> None:
-    app, now, reading = connection.app, connection.app.node.clock(), reading_of(connection)
-    if reading.address is None:
-        reading.address = counted_address(connection)
-    if reading.address:
-        app.replay_allowances.spend(reading.address, size, app.settings.max_replays_per_ip, now)
-    if connection.subscription_bucket is None:  # the client has never left a channel: max_subscriptions bounds replays
-        return
-    if reading.allowance is None:
-        reading.allowance = TokenBucket(REPEATED, now)
-    reading.allowance.spend(size, REPEATED, MINUTE, now)
 
 
 def tell_gap(channel: Channel, reason: str, position: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from soundpost.core import error_replies, former_ids, presence_grace, refusals, reports, resumption
+from soundpost.core import error_replies, former_ids, presence_grace, refusals, replay_allowances, reports, resumption
 from soundpost.core.channel import Channel
 from soundpost.core.connection import Connection
 from soundpost.core.history import HistoryRequest
@@ -257,7 +257,7 @@ def _history_request(connection: Connection, request: Subscribe) -> HistoryReque
             type="LimitReached",
             status=400,
         )
-    if (after or request.rewind) and not resumption.may_replay(connection):
+    if (after or request.rewind) and not replay_allowances.may_replay(connection):
         return HistoryRequest(after, limited=True)
     return HistoryRequest(after, request.rewind)
 
