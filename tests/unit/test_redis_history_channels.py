@@ -12,7 +12,7 @@ from soundpost.backplane import SingleNode
 from soundpost.backplane.redis.login import Address, Login
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.registry import RedisRegistry
-from soundpost.backplane.redis.servers import Plain
+from soundpost.backplane.redis.servers import Standalone
 from soundpost.core.app_settings import HistorySettings
 from soundpost.server.api.history import delete_history
 from soundpost.server.api.requests import Request
@@ -20,7 +20,7 @@ from soundpost.server.api.requests import Request
 
 async def test_a_deletion_by_a_pattern_is_refused_while_redis_is_away() -> None:
     app = msgspec.structs.replace(APP, history=(HistorySettings(channels=("*",)),))
-    redis = Redis(Plain(Address("127.0.0.1", 1), Login()), "test")
+    redis = Redis(Standalone(Address("127.0.0.1", 1), Login()), "test")
     registry = RedisRegistry([app], redis, loop=asyncio.get_running_loop())
     stage = Stage(app, peers=SingleNode(registry))
     request = Request(b"DELETE", b"/apps/1/channels/a-*/history", "1.1", [], b"", True)

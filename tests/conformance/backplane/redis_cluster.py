@@ -17,7 +17,7 @@ from soundpost.backplane.redis.connection import Then
 from soundpost.backplane.redis.login import Address, Login
 from soundpost.backplane.redis.redis import Command, Redis
 from soundpost.backplane.redis.registry import RedisRegistry
-from soundpost.backplane.redis.servers import Plain
+from soundpost.backplane.redis.servers import Standalone
 from soundpost.backplane.redis.topic_messages import EventMessage, parse
 from soundpost.server.inspection.host_inspection import HostInspection
 from soundpost.server.inspection.inspector import Inspector
@@ -46,7 +46,7 @@ class Host:
     def __init__(self, setup: Setup, relay: Relay, prefix: str) -> None:
         self.relay = relay
         self.redis = Redis(
-            Plain(Address("127.0.0.1", relay.port), Login()), prefix, command_timeout=60
+            Standalone(Address("127.0.0.1", relay.port), Login()), prefix, command_timeout=60
         )  # a test may hold it back
         self.registry = RedisRegistry(
             setup.apps, self.redis, loop=asyncio.get_running_loop(), max_connections=setup.server_max_connections

@@ -73,7 +73,7 @@ class Connected(Protocol):
         """Return the connection to the server that has the keys with this tag."""
 
 
-class One:
+class SingleConnection:
     """The connection to a single server."""
 
     publish, subscribe, unsubscribe = "PUBLISH", "SUBSCRIBE", "UNSUBSCRIBE"
@@ -86,7 +86,7 @@ class One:
         return self.connections[0]
 
 
-class Many:
+class ClusterConnections:
     """Connections to the masters of a Redis Cluster."""
 
     def __init__(self, owners: list[tuple[int, int, RedisConnection]], sharded: bool) -> None:
@@ -120,8 +120,8 @@ class Servers(Protocol):
         """Return the place for log lines, without a password."""
 
 
-class Plain:
-    """A single server."""
+class Standalone:
+    """A single server, which Redis calls standalone."""
 
     def __init__(self, address: Address, login: Login) -> None:
         self._address = address
@@ -131,14 +131,14 @@ class Plain:
         return self._login.unix_socket or str(self._address)
 
     async def connect(self, callbacks: Callbacks) -> Connected:
-        """Connect. Raise RedisError, also for a replica: messages published there do not reach the others."""
+        """Connect to the server. Raise RedisError, for a replica too: messages there do not reach the others."""
         connection = await connect(self._address, self._login, callbacks)
         if await _is_replica(connection):
             connection.close()
             raise RedisError(
                 f"Redis at {self} is a replica: name the master, or the sentinels (redis-sentinel://host:26379/0#master)"
             )
-        return One(connection)
+        return SingleConnection(connection)
 
 
 class Sentinel:
@@ -163,7 +163,7 @@ class Sentinel:
                 connection.close()
                 if found is None:
                     raise RedisError(f"sentinel {sentinel} knows no master '{self._name}'")
-                return await Plain(Address(found[0].decode(), int(found[1])), self._login).connect(callbacks)
+                return await Standalone(Address(found[0].decode(), int(found[1])), self._login).connect(callbacks)
             except RedisError as error:
                 faults.append(str(error))
         raise RedisError("; ".join(faults))
@@ -208,7 +208,7 @@ class Cluster:
             raise
         if sum(last + 1 - first for first, last, _ in owners) < SLOTS:
             raise RedisError(f"the {self} does not serve all slots: is it still being set up?")
-        return Many(owners, sharded)
+        return ClusterConnections(owners, sharded)
 
 
 _NO_CALLBACKS: Final[Callbacks] = (lambda topic, data: None, lambda connection: None)

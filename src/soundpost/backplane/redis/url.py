@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from soundpost.backplane.redis.login import Address, Login
 from soundpost.backplane.redis.parameters import Parameters
-from soundpost.backplane.redis.servers import Cluster, Plain, Sentinel, Servers
+from soundpost.backplane.redis.servers import Cluster, Sentinel, Servers, Standalone
 from soundpost.errors import StartError
 from soundpost.redaction import redacted_url
 
@@ -56,7 +56,7 @@ def servers_of(settings: ScalingSettings) -> Servers:
             raise StartError(
                 f"scaling.redis: {redacted_url(written)}: a path such as unix:///run/redis.sock is expected"
             )
-        return Plain(Address("localhost", 0), login)
+        return Standalone(Address("localhost", 0), login)
     addresses = [_address(host, _SENTINEL_PORT if kind == "sentinel" else _PORT, written) for host in hosts.split(",")]
     if kind == "sentinel":
         own = login._replace(database=0)
@@ -69,7 +69,7 @@ def servers_of(settings: ScalingSettings) -> Servers:
         return Cluster(addresses, login)
     if len(addresses) > 1:
         raise StartError(f"scaling.redis names {len(addresses)} hosts: write redis-cluster:// or redis-sentinel://")
-    return Plain(addresses[0], login)
+    return Standalone(addresses[0], login)
 
 
 def _split(written: str) -> SplitResult:
