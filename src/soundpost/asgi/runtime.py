@@ -44,7 +44,7 @@ class EmbeddedRuntime(Runtime):
     """
 
     def __init__(self, settings: ServerSettings, apps: Iterable[AppSettings], handlers: WebhookEndpoint) -> None:
-        """``handlers`` are those of the application for webhooks."""
+        """Make the runtime; ``handlers`` are those of the application for webhooks."""
         apps = with_handlers(apps, handlers)
         history = HistoryStore(settings.max_history_size)
         self.webhooks = http_dispatcher(apps, settings, clients={HANDLERS: partial(HandlerClient, handlers)})

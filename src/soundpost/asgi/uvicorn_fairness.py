@@ -139,7 +139,7 @@ class FairProtocol(asyncio.Protocol):
             self._transport.pause_reading()
 
     def resume(self) -> None:
-        """Go on with waiting input, then with reading."""
+        """Resume with waiting input, then with reading."""
         self._paused = False
         self._enqueue()
 
@@ -242,7 +242,7 @@ def _body_size(head: bytes | bytearray) -> int:
 
 
 class _Transport:
-    """A transport as uvicorn sees it: reading is paused and resumed by way of the protocol in between."""
+    """A transport as uvicorn sees the transport: reading is paused and resumed by the protocol in between."""
 
     def __init__(self, protocol: FairProtocol, transport: asyncio.Transport) -> None:
         self._protocol = protocol
@@ -254,7 +254,7 @@ class _Transport:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Write, unless the connection is lost: what came before may still be answered then, to nobody."""
+        """Write data, unless the connection is lost: earlier input may still be answered then, to nobody."""
         if not self._protocol.is_lost:
             self._transport.write(data)
 

@@ -203,7 +203,7 @@ class HistoryStore:
         return history_handover.encode(self.generation, self.top, self._apps)
 
     def take_over(self, data: bytes) -> None:
-        """Go on with what another process has kept, before anything is configured.
+        """Take over what another process has kept, before anything is configured.
 
         What cannot be read is a new generation: clients have a gap.
         """

@@ -110,7 +110,7 @@ class AppFigures:
     """Time from a whole request to publish until its answer."""
 
     def fill_in(self) -> None:
-        """Work out the figures that follow from others: what happens most often is counted once."""
+        """Compute the figures that follow from others: what happens most often is counted once."""
         self.connections = self.opened - self.closed
         self.subscriptions = self.subscribed - self.unsubscribed
         self.messages = self.client_events + self.other_messages

@@ -35,7 +35,7 @@ class PendingSubscription:
         user_id: str | None,
         confirm: Callable[[Connection, Channel, ChannelSnapshot], None],
     ) -> None:
-        """``confirm``: function that tells the client that it is subscribed."""
+        """Note a subscription; ``confirm`` tells the client that the subscription has succeeded."""
         self.connection = connection
         self.channel = channel
         self.user_id = user_id

@@ -23,7 +23,7 @@ def in_slices(
     then: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> None:
-    """Do the work on each thing, in order; then call back. The first slice is done before this returns.
+    """Do the work on each thing in order, then call back; the first slice is done before the function returns.
 
     ``things`` must stay as they are meanwhile, so give a list of what may change. ``clock`` is in seconds.
     """

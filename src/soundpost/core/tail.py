@@ -67,7 +67,7 @@ class Tail(Observer):
         return self._node.clock() >= self.ends_at
 
     def renew(self, on_lines: Callable[[TailLines], None]) -> None:
-        """Go on for another :data:`LASTS` seconds."""
+        """Continue for another :data:`LASTS` seconds."""
         self.on_lines = on_lines
         self.ends_at = self._node.clock() + LASTS
 

@@ -40,7 +40,7 @@ class HandlerCaller:
         return self.invoke(Request({**scope, "app": self._application}), handler, arguments)
 
     def start(self, application: FastAPI) -> None:
-        """Belong to an application. Raises RouteError for a handler with dependencies that FastAPI cannot call."""
+        """Attach the handlers to an application. Raises RouteError for dependencies that FastAPI cannot call."""
         self._application = application
         for handler in self._webhooks:
             if handler.asks:

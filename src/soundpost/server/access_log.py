@@ -42,7 +42,7 @@ class AccessLog:
         out: QueuedStream | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``prefix``: that of every path. ``clock`` is in seconds since 1970. ``out``: stderr by default."""
+        """Log to ``out`` (stderr by default); ``prefix`` is that of every path, ``clock`` in seconds since 1970."""
         self._node = node
         self._prefix = prefix
         self._call_later = call_later

@@ -43,7 +43,7 @@ class Runtime:
         compress: Callable[[bytes], bytes] | None = None,
         observers: Iterable[Observer] = (),
     ) -> None:
-        """``close_timeout``: seconds a client has to answer a close frame. Without ``peers`` the node is alone."""
+        """Give clients ``close_timeout`` seconds to answer a close frame. Without ``peers`` the node is alone."""
         apps = tuple(apps)
         self.loop = asyncio.get_running_loop()
         self.wheel = TimerWheel(self.loop.call_soon)
@@ -109,7 +109,7 @@ class Runtime:
         connection.close(codes.OVER_CAPACITY, "Too slow: more than max_output_buffer bytes were waiting for you")
 
     def _tick(self, due: float) -> None:
-        """Do what is due each second; missed ticks are made up for within limits, so that the wheel keeps the time."""
+        """Advance the timer wheel each second; missed ticks are made up for within limits: the wheel keeps the time."""
         now = self.loop.time()
         if now - due >= self.max_catch_up:
             due = now
@@ -126,4 +126,4 @@ class Runtime:
         self._after_tick()
 
     def _after_tick(self) -> None:
-        """Do what else is due each second; missed ticks are not made up for."""
+        """Run the other work of each second; missed ticks are not made up for."""

@@ -224,7 +224,7 @@ class Server(Runtime):
         return any(connection.is_busy for connection in self.http_connections)
 
     async def _pause(self, seconds: float) -> None:
-        """Wait, until :meth:`stop_now` at the latest."""
+        """Wait some seconds, until :meth:`stop_now` at the latest."""
         if seconds and not self._stop_now.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):

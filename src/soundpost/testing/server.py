@@ -39,7 +39,7 @@ class LiveServer:
         encryption_master_key: str = "",
         history: Iterable[str] = (),
     ) -> None:
-        """``history``: patterns of channels that keep their events, as in ``[[apps.history]]``."""
+        """Make a server; ``history`` has patterns of channels that keep their events, as in ``[[apps.history]]``."""
         self.app_id = app_id
         """Id of the app."""
         self.key = key

@@ -22,7 +22,7 @@ _TIME_TO_CONNECT: Final = 2.0  # seconds that a start waits for Redis
 
 
 class RedisBackplane:
-    """This host as a member of a cluster. Made and used in a running event loop.
+    """A host as a member of a cluster. Made and used in a running event loop.
 
     Raises StartError for wrong settings. While Redis cannot be reached, this host serves alone and connects again.
     """
@@ -55,7 +55,7 @@ class RedisBackplane:
         self.registry.redis_webhooks.send_by(dispatcher, apps)
 
     async def start(self) -> None:
-        """Connect, and stay connected. Return once events flow, or Redis was found to be away.
+        """Connect to Redis, and stay connected. Return once events flow, or Redis was found to be away.
 
         A client that subscribed earlier would miss events that other hosts publish meanwhile.
         """
@@ -83,7 +83,7 @@ class RedisBackplane:
         await restarts.end_turn(self._redis)
 
     async def stop(self) -> None:
-        """Disconnect, and leave the cluster."""
+        """Disconnect from Redis, and leave the cluster."""
         await self.registry.redis_webhooks.stop()
         if self._task is not None:
             self._task.cancel()

@@ -102,7 +102,7 @@ class Graces:
             await self._note(bucket, min(waits))
 
     def cancel(self) -> None:
-        """Stop: Redis is away, or this node ends. Other hosts end the graces."""
+        """Stop ending graces, as Redis is away or this node ends: other hosts do that."""
         for task in self._tasks:
             task.cancel()
         if self._timer is not None:

@@ -118,7 +118,7 @@ class Histories:
             kept.last = kept.ring.floor = skipped.offset
 
     def receive_mark(self, channel: SharedChannel, marked: topic_messages.HistoryMarked) -> None:
-        """Put the id into the frame of an event that some clients were given without its position."""
+        """Insert the id into the frame of an event that some clients were given without its position."""
         kept = channel.history
         self.reads.forget(channel.app_id, channel.name)
         if kept is None or kept.generation != marked.generation:

@@ -46,7 +46,7 @@ class KeptChannel:
         return f"{self.generation}.{self.last}"
 
     def begin(self, generation: str, offset: int) -> None:
-        """Go on from an offset, without the events before it."""
+        """Continue at an offset, without the events before that."""
         self.generation, self.last = generation, offset
         self.ring = ChannelHistory(self.ring.name, offset)
 

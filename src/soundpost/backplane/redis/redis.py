@@ -224,7 +224,7 @@ class Redis:
     # Being connected
 
     async def keep_connected(self) -> None:
-        """Connect, and connect again after each loss, until cancelled."""
+        """Connect to Redis, and again after each loss, until cancelled."""
         wait = _FIRST_WAIT
         while True:
             began = self._loop.time()

@@ -29,7 +29,7 @@ class Rings:
             self.drop(longest, max(1, len(longest.ring.events) // 2))
 
     def begin(self, kept: KeptChannel, generation: str, offset: int) -> None:
-        """Empty a channel's ring, and go on from an offset."""
+        """Clear a channel's ring, and continue at an offset."""
         self.forget(kept)
         kept.begin(generation, offset)
 

@@ -22,7 +22,7 @@ _LARGEST: Final = 4 * 1_048_576
 
 
 class StatedFigures:
-    """This host's figures in Redis, and those of the other hosts.
+    """Figures of this host in Redis, and those of the other hosts.
 
     A sorted set has the hosts with the time of their last statement, in milliseconds of Redis' clock.
     """

@@ -120,7 +120,7 @@ class AdminConnection(asyncio.Protocol):
         self._set_timer(self._timeouts.reading)
 
     def resume_writing(self) -> None:
-        """Go on: the client has taken all."""
+        """Continue to answer: the client has taken all output."""
         if self._can_write is not None and not self._can_write.done():
             self._can_write.set_result(None)
         self._can_write = None

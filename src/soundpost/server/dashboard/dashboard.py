@@ -131,7 +131,7 @@ class Dashboard:
         )
 
     async def start(self) -> None:
-        """Serve."""
+        """Begin to serve the dashboard."""
         await self.listener.start()
         with_login = "" if self.access.password_hash is None else ", with a login"
         log.info("the dashboard is at %s%s", self.listener.url, with_login)

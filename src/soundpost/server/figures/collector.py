@@ -35,7 +35,7 @@ class FiguresCollector:
             self._task = asyncio.create_task(self._collect())
 
     async def stop(self) -> None:
-        """End, and let the other hosts know of this one no more."""
+        """Stop collecting, and remove this host's figures from those of the cluster."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):

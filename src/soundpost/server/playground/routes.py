@@ -66,7 +66,7 @@ class Playground:
     """The handler of ``/playground`` and the paths below."""
 
     def __init__(self, app: AppSettings, prefix: str, node: Node, hostname: str | None = None) -> None:
-        """``hostname``: the name under which clients reach the server; IP addresses and localhost are accepted."""
+        """Make the routes; ``hostname`` is how clients reach the server, beside IP addresses and localhost."""
         self._app = app
         self._hostname = None if hostname is None else hostname.lower()
         self._prefix = prefix

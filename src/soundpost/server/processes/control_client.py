@@ -93,7 +93,7 @@ def _asked(sock: socket.socket, command: Command, user: str) -> ControlReply:
 
 
 def _connects(sock: socket.socket, path: Path) -> bool:
-    """Connect; return whether a process listens. Raises OSError for one that this user may not ask."""
+    """Try to connect; return whether a process listens. Raises OSError for one that this user may not ask."""
     try:
         with short_path(path) as address:
             sock.connect(address)

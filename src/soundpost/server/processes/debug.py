@@ -29,7 +29,7 @@ class MessageStream(Observer):
     """
 
     def __init__(self, out: TextIO | None = None, form: LogFormat | None = None) -> None:
-        """``out``: stderr by default. ``form``: that of the log by default."""
+        """Print messages to ``out`` (stderr by default) in the form ``form`` (by default that of the log)."""
         self._out = out or stderr()
         self._form = form or log_format()
 

@@ -41,7 +41,7 @@ class TextFormat:
     name: Form = "text"
 
     def __init__(self, process: str = "") -> None:
-        """``process``: name of the process among several, such as ``worker 2``."""
+        """Format records of a process; ``process`` is its name among several, such as ``worker 2``."""
         self._process = f" [{process}]" if process else ""
 
     def line(
@@ -70,7 +70,7 @@ class JsonFormat:
     name: Form = "json"
 
     def __init__(self, process: str = "") -> None:
-        """``process``: name of the process among several, such as ``worker 2``."""
+        """Format records of a process; ``process`` is its name among several, such as ``worker 2``."""
         self._process = process or _ALONE
 
     def line(

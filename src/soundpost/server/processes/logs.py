@@ -133,7 +133,7 @@ class QueuedStream(io.TextIOBase):
     """
 
     def __init__(self, file: int, max_waiting: int = _MAX_WAITING) -> None:
-        """``file``: a descriptor; ``max_waiting``: the number of characters that may wait."""
+        """Write to the descriptor ``file``; at most ``max_waiting`` characters wait."""
         self._file = file
         self._max_waiting = max_waiting
         self._waiting: list[str] = []

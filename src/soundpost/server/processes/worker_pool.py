@@ -222,7 +222,7 @@ class WorkerPool:
                 return
 
     async def _pause(self, worker: WorkerProcess, seconds: int) -> None:
-        """Wait, with the worker's sockets closed: the others get its share of new connections. Raises OSError."""
+        """Wait some seconds with the worker's sockets closed: the others get the new connections. Raises OSError."""
         if not seconds:
             return
         own = worker.has_sockets_of_its_own

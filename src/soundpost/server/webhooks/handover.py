@@ -1,4 +1,4 @@
-"""What the dispatcher of webhooks hands over to the process that takes its place in a restart."""
+"""State that the dispatcher of webhooks hands over to the next process in a restart."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Journal:
     """The journal of one server, locked for it. ``call_soon`` is the loop's, ``clock`` is in seconds."""
 
     def __init__(self, path: Path, call_soon: CallSoon, clock: Callable[[], float] = time.monotonic) -> None:
-        """Raises StartError if the file cannot be used, or is that of another process."""
+        """Open the file. Raises StartError if the file cannot be used, or is that of another process."""
         self._path = path
         self._call_soon = call_soon
         self._clock = clock

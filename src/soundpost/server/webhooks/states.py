@@ -20,7 +20,7 @@ State = tuple[str, str, str]
 
 
 class Taken(NamedTuple):
-    """What becomes of an event."""
+    """Result of :meth:`States.take`: what becomes of an event."""
 
     ready: WaitingEvent | None = None
     """The event, if it is to be sent now."""

@@ -28,7 +28,7 @@ class ApiConnection:
         self._connection: HttpClientConnection | None = None
 
     async def connect(self) -> None:
-        """Connect, unless connected already. Raises OSError and TimeoutError."""
+        """Connect to the server, unless connected already. Raises OSError and TimeoutError."""
         if self._connection is not None and self._connection.is_open:
             return
         async with asyncio.timeout(ANSWER_TIMEOUT):

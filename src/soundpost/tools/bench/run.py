@@ -63,7 +63,7 @@ def connect_limit(connections: int) -> float:
 
 
 async def run(settings: BenchSettings, endpoint: Endpoint, show: ShowProgress, interrupted: asyncio.Event) -> RunResult:
-    """Do a whole run. Once ``interrupted`` is set, the run ends in order and returns the figures so far.
+    """Run the benchmark. Once ``interrupted`` is set, the run ends in order and returns the figures so far.
 
     Raises SoundpostError if a child process fails. Every child process has ended on return, and after errors.
     """
@@ -142,7 +142,7 @@ class _Phases:
         self.machine_busy = machine.share()
 
     async def finish(self) -> tuple[PublisherReport, list[ReceiverReport]]:
-        """Stop, wait for the last events, and return the reports."""
+        """Stop publishing, wait for the last events, and return the reports."""
         published, *moved = await send_to_all([self._publisher, *self._receivers], Stop(), Stopped)
         self.stopped_at = time.monotonic_ns()
         self._show("waiting for the last events", self._progress(), 1.0)

@@ -170,7 +170,7 @@ async def _until_stopped(
     *,
     verify: bool,
 ) -> None:
-    """Listen; SIGTERM ends it as cleanly as Ctrl-C does."""
+    """Listen to events until the end; SIGTERM ends the command as cleanly as Ctrl-C does."""
     listening = asyncio.ensure_future(_listen(target, channels, beginning, auth, lines, count, verify=verify))
     if sys.platform != "win32":  # where loops have no signal handlers, and processes end without SIGTERM
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, listening.cancel)

@@ -40,7 +40,7 @@ class Endpoint(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """What came of one event: status and text of the answer, and the fault that it shows."""
+    """Result of one event: status and text of the answer, and the fault that the answer shows."""
 
     app_id: str
     url: str
