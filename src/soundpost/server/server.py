@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import math
 import socket
 import time
@@ -39,6 +38,7 @@ from soundpost.server.connections.tls_connection import TlsConnection
 from soundpost.server.connections.wrong_protocol import WrongProtocol
 from soundpost.server.figures.loop_lag import LoopLag
 from soundpost.server.figures.process_figures import node_figures
+from soundpost.server.garbage_collection import spare_the_loop
 from soundpost.server.playground.routes import Playground, refuse_without_playground
 from soundpost.server.runtime import Runtime
 from soundpost.wire.client_address import HEADERS, TrustedProxies, subnet_of
@@ -140,12 +140,7 @@ class Server(Runtime):
             self._listeners.append(await self._listener(sock, make))
         self.start_clock()
         self.lag.start()
-        # Objects that exist now stay: the collector need not look at them again. Connections are freed by reference
-        # counts; cycles are rare, and so are full collections, which stop the loop. The young objects of a collection
-        # are few, so that it takes no more than some milliseconds while very many clients connect.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(2_000, 4, 10_000)
+        spare_the_loop()
 
     async def _listener(
         self, sock: socket.socket, make: Callable[[], asyncio.Protocol]

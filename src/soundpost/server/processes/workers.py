@@ -23,6 +23,7 @@ from soundpost.server.figures.collecting import host_figures
 from soundpost.server.figures.host_figures import HostFigures
 from soundpost.server.figures.loop_lag import LoopLag
 from soundpost.server.figures.process_figures import with_process
+from soundpost.server.garbage_collection import spare_the_loop
 from soundpost.server.inspection.own_inspector import own_inspector
 from soundpost.server.processes.daemon import Restart
 from soundpost.server.processes.logs import log_as_configured
@@ -75,6 +76,7 @@ class Workers:
                 await self.backplane.start()
             await self._pool.start()
             self._lag.start()
+            spare_the_loop()
             capacity = await self._pool.all_ready()
         except OSError as error:
             await self.stop()
