@@ -1,12 +1,14 @@
 """A watch on the event loop of each process of a server: Python runs this file if its folder is on PYTHONPATH.
 
 On SIGUSR1 a process appends a line to the file ``PID`` of the folder that ``LOOP_LAG`` names: the most seconds of CPU
-time that one turn of its loop took since the last line, and the functions that ran then.
+time that one turn of its loop took since the last line, the functions that ran then, and what of the turn was garbage
+collection.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -39,6 +41,9 @@ class Watch:
         self._turn = 0
         self._noted: tuple[int, str] = (0, "")
         self._doing = ""
+        self._collecting, self._collected = 0.0, 0.0
+        self._generations = ""
+        gc.callbacks.append(self._collect)
         self._loop.add_signal_handler(signal.SIGUSR1, self._tell)
         self._look()
         threading.Thread(target=self._note, daemon=True).start()
@@ -48,9 +53,20 @@ class Watch:
         if now - self._began > self._longest:
             self._longest = now - self._began
             self._doing = self._noted[1] if self._noted[0] == self._turn else ""
-        self._began = now
+            if self._collected:
+                self._doing += f" (garbage collections {self._generations}: {self._collected * 1_000:.1f} ms)"
+        self._began, self._collected, self._generations = now, 0.0, ""
         self._turn += 1
         self._loop.call_later(INTERVAL, self._look)
+
+    def _collect(self, phase: str, info: dict[str, int]) -> None:
+        if threading.get_ident() != self._thread:
+            return
+        if phase == "start":
+            self._collecting = time.thread_time()
+        else:
+            self._collected += time.thread_time() - self._collecting
+            self._generations += str(info["generation"])
 
     def _note(self) -> None:
         while True:
