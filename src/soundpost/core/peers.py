@@ -128,7 +128,7 @@ class HistoryChannelsQuery(Struct, frozen=True, tag="history_channels"):
     """Query for the channels of an app that have kept events. Answer: JSON lists of their names, as bytes.
 
     The answer is None while nobody knows, as Redis is away. Each list is short, and all of them are built over several
-    loop turns, as there may be very many channels.
+    loop turns, as there may be very many channels. A name may be there twice.
     """
 
     app_id: str

@@ -9,8 +9,6 @@ from typing import Any, Final
 
 from soundpost.backplane.redis.buckets import all_buckets, app_bucket
 from soundpost.backplane.redis.redis import Redis
-from soundpost.backplane.slices import parts_in_slices
-from soundpost.core.outbox import CallSoon
 from soundpost.wire.json_text import encode
 
 _AT_ONCE: Final = 1_000
@@ -18,12 +16,11 @@ _AT_ONCE: Final = 1_000
 _SPECIAL: Final = re.compile(rb"([][*?\\])")
 
 
-def channels_with_history(
-    redis: Redis, app_id: str, then: Callable[[list[bytes] | None], None], call_soon: CallSoon
-) -> None:
-    """Answer with JSON lists of the channels; None while Redis cannot be asked.
+def channels_with_history(redis: Redis, app_id: str, then: Callable[[list[bytes] | None], None]) -> None:
+    """Answer with JSON lists of the channels, of which one may be there twice; None while Redis cannot be asked.
 
-    Every server of the cluster looks through all of its keys, some at a time.
+    Every server of the cluster looks through all of its keys, some at a time. The names of very many channels are bytes
+    here, as the garbage collector would look at each text of a list or set: 12 ms for 130,000 texts.
     """
     if not redis.up:
         then(None)
@@ -32,7 +29,7 @@ def channels_with_history(
     stream = re.compile(re.escape(prefix) + rb":[0-9]+}:s:(.*)", re.DOTALL)
     pattern = _SPECIAL.sub(rb"\\\1", prefix) + b":*}:s:*"
     buckets = {redis.server_of(bucket): bucket for bucket in all_buckets(app_id)}
-    names: set[str] = set()
+    parts: list[bytes] = []
     left = len(buckets)
     failed = False
 
@@ -41,17 +38,14 @@ def channels_with_history(
         if isinstance(answer, Exception):
             failed = True
         else:
-            names.update(match[1].decode() for key in answer[1] if (match := stream.fullmatch(key)))
+            names = [match[1].decode() for key in answer[1] if (match := stream.fullmatch(key))]
+            parts.append(encode(names))
             if answer[0] != b"0":
                 scan(bucket, answer[0])
                 return
         left -= 1
-        if left:
-            return
-        if failed:
-            then(None)
-        else:
-            parts_in_slices(list(names), lambda some, take: take(encode(some)), then, call_soon)
+        if not left:
+            then(None if failed else parts)
 
     def scan(bucket: bytes, cursor: bytes) -> None:
         redis.send(bucket, ("SCAN", cursor, "MATCH", pattern, "COUNT", _AT_ONCE), partial(found, bucket))

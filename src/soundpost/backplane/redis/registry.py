@@ -249,7 +249,7 @@ class RedisRegistry:
         elif isinstance(query, HistoryDeletion):
             self._history_answers.delete(entry, query, then)
         elif isinstance(query, HistoryChannelsQuery):
-            channels_with_history(self._redis, query.app_id, then, self._call_soon)
+            channels_with_history(self._redis, query.app_id, then)
         else:
             self._counts.state_now()
             self._queries.answer(entry, query, then)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -92,16 +92,16 @@ def delete_history(request: Request, app: App, query: dict[str, str], name: str)
     pending = PendingResponse(_deleted)
     matches = channel_matcher([name])
 
-    names: list[str] = []
+    names: set[str] = set()
 
     def match(part: bytes) -> None:
-        names.extend(filter(matches, _read_names(part)))
+        names.update(filter(matches, _read_names(part)))
 
     def found(parts: list[bytes] | None) -> None:
         if parts is None:
             pending.resolve(None)
             return
-        in_slices(parts, match, app.node.call_soon, then=lambda: _delete(app, names, 0, pending.resolve))
+        in_slices(parts, match, app.node.call_soon, then=lambda: _delete(app, names, len(names), pending.resolve))
 
     app.node.peers.ask(HistoryChannelsQuery(app.settings.id), found)
     return pending
@@ -113,19 +113,21 @@ def _deleted(number: int | None) -> Response:
     return json_response({"channels": number})
 
 
-def _delete(app: App, names: Sequence[str], start: int, then: Callable[[int], None]) -> None:
-    """Forget the events of many channels, some in each loop turn; call back with their number."""
-    end = start + _AT_ONCE
+def _delete(app: App, names: set[str], number: int, then: Callable[[int], None]) -> None:
+    """Forget the events of many channels, and take them out of ``names``, some in each loop turn.
 
-    def deleted(position: str) -> None:
-        app.node.call_soon(lambda: _delete(app, names, end, then))
-
-    if start >= len(names):
-        then(len(names))
+    ``number`` is what is called back with.
+    """
+    if not names:
+        then(number)
         return
-    *others, last = names[start:end]
+    *others, last = [names.pop() for _ in range(min(_AT_ONCE, len(names)))]
     for name in others:
         app.node.peers.ask(HistoryDeletion(app.settings.id, name), _ignore)
+
+    def deleted(position: str) -> None:
+        app.node.call_soon(lambda: _delete(app, names, number, then))
+
     app.node.peers.ask(HistoryDeletion(app.settings.id, last), deleted)
 
 
