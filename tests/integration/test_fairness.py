@@ -156,7 +156,8 @@ def test_who_waits_with_a_first_request_does_not_make_room_for_others() -> None:
         ticked.run(lambda: setattr(ticked.server.fair_queue, "_clock", itertools.count(10**9).__next__))
 
         def receive() -> bool:
-            connection.data_received(REQUEST)
+            assert ticked.server.fair_queue.has_time()
+            connection.data_received(REQUEST)  # too late for this turn, by the clock
             return connection.is_evictable
 
         assert not ticked.run(receive)

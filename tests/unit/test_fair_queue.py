@@ -94,6 +94,15 @@ def test_what_comes_in_a_turn_that_has_lasted_long_enough_has_to_queue(loop: Loo
     assert queue.has_time()
 
 
+def test_what_comes_has_time_of_its_own_in_a_turn_that_others_fill(loop: Loop, queue: FairQueue) -> None:
+    queue.add(Client("busy", loop, queue, [], 100, MILLISECOND))
+    for _ in range(10):
+        assert loop.turn() > MILLISECOND
+        assert queue.has_time()
+        loop.now += 3 * MILLISECOND
+        assert not queue.has_time()
+
+
 def test_work_of_later_turns_needs_no_callback_until_the_time_is_over(loop: Loop, queue: FairQueue) -> None:
     assert queue.has_time()
     loop.turn()

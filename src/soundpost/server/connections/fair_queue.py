@@ -20,7 +20,7 @@ LARGE_READ: Final = 65_536
 """Bytes of a read after which more is likely in the same loop turn: libuv reads a socket up to 32 times a turn, 256 kB
 each."""
 _TURN: Final = 0.002
-"""Seconds of a loop turn that work from this queue may take. What comes in the turn may take up to twice as long."""
+"""Seconds of a loop turn that work from this queue may take, and as many that what comes in the turn may take."""
 
 
 class QueuedConnection(Protocol):
@@ -42,42 +42,49 @@ class FairQueue:
         self._call_soon = call_soon
         self._clock = clock
         self._waiting: deque[QueuedConnection] = deque()
-        self._deadline = 0.0
-        self._turn_has_begun = False  # _serve is scheduled for the next turn
+        self._deadline = 0.0  # of what comes in a turn
+        self._turn_has_begun = False  # for what comes
+        self._is_scheduled = False  # _serve, for the next turn
 
     def __len__(self) -> int:
         """Return how many connections wait."""
         return len(self._waiting)
 
     def has_time(self) -> bool:
-        """Return whether work that has just come may begin in this loop turn, or has to queue."""
+        """Return whether work that has just come may begin in this loop turn, or has to queue.
+
+        It has a time of its own, beside the queue's: a client that sends little does not wait for those that send much.
+        """
         # The deadline of an earlier turn is good for later ones, until it is over: most turns need no callback that
         # tells their end. A callback takes the loop as long as the JSON of a client event.
-        if self._clock() < self._deadline:
+        now = self._clock()
+        if now < self._deadline:
             return True
         if self._turn_has_begun:
             return False
-        self._begin_turn()
-        return self._clock() < self._deadline
+        self._turn_has_begun = True
+        self._deadline = now + _TURN
+        self._schedule()
+        return True
 
     def add(self, connection: QueuedConnection) -> None:
         """Queue a connection with work left; it must not be queued already."""
         self._waiting.append(connection)
-        if not self._turn_has_begun:
-            self._begin_turn()
+        self._schedule()
 
-    def _begin_turn(self) -> None:
-        self._turn_has_begun = True
-        self._deadline = self._clock() + _TURN
-        self._call_soon(self._serve)
+    def _schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._call_soon(self._serve)
 
     def _serve(self) -> None:
         """Serve the queue in a turn of its own, after what was read in this one."""
-        self._turn_has_begun = False
+        self._turn_has_begun = self._is_scheduled = False
         waiting = self._waiting
         if not waiting:
             return
-        self._begin_turn()
+        self._schedule()
+        until = self._clock() + _TURN
         while waiting:
             connection = waiting.popleft()
             try:
@@ -85,5 +92,5 @@ class FairQueue:
             except Exception:
                 log.exception("a connection is dropped: what it sent could not be handled")
                 connection.abort()
-            if self._clock() >= self._deadline:
+            if self._clock() >= until:
                 return
