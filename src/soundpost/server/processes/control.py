@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import msgspec
 
+from soundpost.compilation import build
 from soundpost.errors import SoundpostError
 from soundpost.server.figures.collector import FiguresCollector
 from soundpost.server.processes.control_figures import bounded
@@ -89,6 +90,7 @@ class ControlServer:
             if request.do == "figures":
                 return bounded(await self._collector.cluster_figures())
             if request.do == "status":
+                await asyncio.to_thread(build)  # looks through the folders of the package the first time: 10 ms
                 status = msgspec.structs.replace(self._supervision.status(), configuration=self._configuration)
                 return ControlReply(True, status=status)
             if request.do == "restart progress":
