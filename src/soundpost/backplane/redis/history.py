@@ -25,10 +25,13 @@ from soundpost.backplane.redis.history_reads import HistoryReads, Piece, Place, 
 from soundpost.backplane.redis.kept_channel import KeptChannel
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.rings import Rings
+from soundpost.core.slices import in_slices
 from soundpost.wire.positions import parse_position, with_position
 
 _REMEMBERED: Final = 1_000
 """Number of ids of delivered events that are remembered at least."""
+_AT_ONCE: Final = 1_000
+"""Number of channels whose events are looked at for their age in one loop turn: some 0.5 ms if none is too old."""
 GAP_SPREAD: Final = 5.0
 """Seconds over which the subscribers of all channels are told that a generation has ended: they fetch data anew."""
 
@@ -64,6 +67,7 @@ class Histories:
         self.resync: Callable[[SharedChannel], None]
         """Ask for a channel's whole state, which calls :meth:`sync`."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_housekeeping = False
 
     # Topics
 
@@ -291,18 +295,28 @@ class Histories:
         except hiredis.ReplyError as error:
             self._redis.reconnect(str(error))
             return
-        for channel in entry.channels.values():
+
+        def resync(channel: SharedChannel) -> None:
             if channel.history is not None:
                 self.resync(channel)
 
+        in_slices(list(entry.channels.values()), resync, self._call_soon)
+
     def housekeep(self) -> None:
-        """Forget events that are too old."""
-        now = microseconds()
-        for entry in self._apps.values():
-            if entry.history_rules:
-                for channel in entry.channels.values():
-                    if channel.history is not None:
-                        self.rings.drop_expired(channel.history, now)
+        """Forget events that are too old, of some channels in each loop turn."""
+        if not self._is_housekeeping:
+            self._is_housekeeping = True
+            self._drop_expired(0)
+
+    def _drop_expired(self, start: int) -> None:
+        end = self.rings.drop_expired_from(start, _AT_ONCE, microseconds())
+        if end is None:
+            self._is_housekeeping = False
+        else:
+            self._call_later(0, self._drop_expired, end)
+
+    def _call_soon(self, callback: Callable[[], None]) -> None:
+        self._call_later(0, callback)
 
 
 def microseconds() -> int:
