@@ -172,12 +172,17 @@ def gone(source: Path, options: dict[str, Any], sizes: Sizes) -> Iterator[Row]:
         )
 
 
+def _keep(server: WatchedServer, channels: int) -> None:
+    """Publish an event to each of so many channels that keep history."""
+    for start in range(0, channels, 1_000):
+        names = [f"kept-{number}" for number in range(start, start + 1_000)]
+        server.ask("POST", "events", {"name": "a", "channels": names, "data": "1"})
+
+
 def histories(source: Path, options: dict[str, Any], sizes: Sizes) -> Iterator[Row]:
     """Very many channels with kept events, and very many clients that resume."""
     with watched_server(source, options) as server:
-        for start in range(0, sizes.histories, 1_000):
-            names = [f"kept-{number}" for number in range(start, start + 1_000)]
-            server.ask("POST", "events", {"name": "a", "channels": names, "data": "1"})
+        _keep(server, sizes.histories)
         yield _measure(
             server,
             f"DELETE history of kept-1*, {sizes.histories:,} histories",
@@ -204,6 +209,22 @@ def histories(source: Path, options: dict[str, Any], sizes: Sizes) -> Iterator[R
             herd.wait()
 
 
+def followed(source: Path, options: dict[str, Any], sizes: Sizes) -> Iterator[Row]:
+    """100,000 channels of 1,000 clients that keep histories."""
+    count = f"{sizes.channels:,} channels with histories"
+    with watched_server(source, options) as server, clients(server.port) as swarm:
+        swarm.do("connect 1000 bench-{i}")
+        swarm.do(f"subscribe {sizes.channels} kept-{{i}}")
+        _keep(server, sizes.channels)
+        yield _measure(server, f"10 s with {count}", lambda: time.sleep(10))
+        yield _measure(server, f"reload, {count}", lambda: _control(server, "reload", settle=5))
+        yield _measure(
+            server,
+            f"1,000 clients with {count} gone at once",
+            lambda: _cut_off(swarm, server, 1_000),
+        )
+
+
 def _line(process: subprocess.Popen[str], first: str = "") -> str:
     assert process.stdin is not None
     assert process.stdout is not None
@@ -222,4 +243,5 @@ GROUPS = {
     "fan_out": fan_out,
     "gone": gone,
     "histories": histories,
+    "followed": followed,
 }
