@@ -100,6 +100,11 @@ def test_a_callback_must_take_the_parameters(routes: ChannelRoutes) -> None:
     assert len(routes) == 0
 
 
+def test_what_is_no_function_is_refused(routes: ChannelRoutes) -> None:
+    with pytest.raises(RouteError, match=r"private channel route 'orders': 5 is no function"):
+        routes.private("orders")(5)  # type: ignore[type-var]
+
+
 def test_what_callbacks_take(routes: ChannelRoutes) -> None:
     def bare() -> bool:
         return True

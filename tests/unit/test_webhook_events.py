@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import time
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -131,6 +132,41 @@ EXAMPLES: Final[list[tuple[dict[str, Any], webhooks.WebhookEvent]]] = [
     ),
     ({"name": "of_tomorrow", "a": [1]}, webhooks.OtherEvent(name="of_tomorrow", fields={"a": [1]})),
 ]
+
+
+SIGNED: Final = headers(b"{}")
+
+
+class TestWrongTypes:
+    """Arguments of another type, as a program gives by mistake, are refused by their names."""
+
+    @pytest.mark.parametrize(
+        ("body", "headers", "secrets", "reason"),
+        [
+            ("{}", SIGNED, SECRETS, "body is of type str: the bytes"),
+            (None, SIGNED, SECRETS, "body is of type NoneType: the bytes"),
+            (b"{}", [*SIGNED.items()], SECRETS, "headers is of type list: a mapping"),
+            (b"{}", {b"X-Pusher-Key": b"k"}, SECRETS, "a name in headers is of type bytes: text"),
+            (b"{}", {**SIGNED, "X-Pusher-Key": None}, SECRETS, "the header X-Pusher-Key is of type NoneType: text"),
+            (b"{}", {**SIGNED, "X-Pusher-Signature": b"s"}, SECRETS, "the header X-Pusher-Signature is of type bytes"),
+            (b"{}", SIGNED, "hush", "secrets is of type str: a mapping"),
+            (b"{}", SIGNED, None, "secrets is of type NoneType: a mapping"),
+            (b"{}", SIGNED, {"app-key": b"hush"}, "the secret of the app 'app-key' is of type bytes: text"),
+        ],
+    )
+    def test_of_verify(self, body: Any, headers: Any, secrets: Any, reason: str) -> None:
+        with pytest.raises(TypeError, match=re.escape(reason)) as caught:
+            webhooks.verify(body, headers, secrets)
+        assert "hush" not in str(caught.value)
+
+    @pytest.mark.parametrize("body", [None, {"events": []}, 5])
+    def test_of_parse(self, body: Any) -> None:
+        with pytest.raises(TypeError, match=f"body is of type {type(body).__name__}: the bytes"):
+            webhooks.parse(body)
+
+    def test_a_bytearray_is_parsed_as_bytes_are(self) -> None:
+        body = b'{"events":[{"name":"channel_occupied","channel":"a"}]}'
+        assert webhooks.parse(bytearray(body)) == webhooks.parse(body)  # type: ignore[arg-type]
 
 
 class TestEvents:

@@ -257,6 +257,10 @@ class TestWrongDecorators:
         ):
             webhooks.on(plain)  # type: ignore[arg-type]
 
+    def test_what_is_no_function(self, webhooks: Webhooks) -> None:
+        with pytest.raises(RouteError, match="webhook handler of 'member_added': 5 is no function"):
+            webhooks.on("member_added")(5)  # type: ignore[type-var]
+
     def test_handlers_of_a_module_that_fails_are_removed(self, webhooks: Webhooks) -> None:
         webhooks.on("user_online")(plain)
         with suppress(ZeroDivisionError), webhooks.all_or_none():
@@ -405,6 +409,21 @@ class TestFailures:
         assert str(failure.error) in caplog.text
 
 
+class TestWrongEvents:
+    EVENT = OtherEvent(id="1", name="x", time_ms=0)
+
+    @pytest.mark.parametrize(
+        ("given", "kind"),
+        [(None, "NoneType"), (EVENT, "OtherEvent"), ([EVENT, {"name": "x"}], "dict"), (b"{}", "bytes")],
+    )
+    async def test_what_is_no_list_of_events_is_refused(self, webhooks: Webhooks, given: Any, kind: str) -> None:
+        reason = f"a list of events is expected, such as parse.body. returns, not {kind}"
+        with pytest.raises(TypeError, match=reason):
+            webhooks.handle(given)
+        with pytest.raises(TypeError, match=reason):
+            await webhooks.ahandle(given)
+
+
 class TestRepetitions:
     def test_keys_are_forgotten_after_ten_minutes(self) -> None:
         now = [0.0]
@@ -462,6 +481,11 @@ class TestRepetitions:
         assert webhooks.handle([member()]) == []
         assert calls == ["5"]
         assert caplog.text.count("webhooks.seen failed: events that are sent again may be handled twice") == 1
+
+    @pytest.mark.parametrize("given", [5, None, {"a"}])
+    def test_what_is_no_memory_is_refused(self, webhooks: Webhooks, given: Any) -> None:
+        with pytest.raises(TypeError, match=f"seen is of type {type(given).__name__}: .* has.key. and add.key."):
+            webhooks.seen = given
 
     def test_the_module_stands_for_the_handlers_of_the_process(self) -> None:
         before = module.default.seen

@@ -197,8 +197,11 @@ EVENTS: Final[dict[str, type[WebhookEvent]]] = {
 def parse(body: bytes | str) -> list[WebhookEvent]:
     """Return the events in the body of a webhook, in their order. Raises WebhookError (400) for any other body.
 
-    An event without an id, as Pusher sends it, gets an id made of the body: the same if the body is sent again.
+    An event without an id, as Pusher sends it, gets an id made of the body: the same if the body is sent again. Raises
+    TypeError for a body that is neither bytes nor text.
     """
+    if not isinstance(body, bytes | bytearray | str):
+        raise TypeError(f"body is of type {type(body).__name__}: the bytes of the request's body are expected")
     try:
         content = read_object(body)
     except JsonError as error:
@@ -206,7 +209,7 @@ def parse(body: bytes | str) -> list[WebhookEvent]:
     sent = content.get("events")
     if not isinstance(sent, list):
         raise WebhookError(400, "the body has no list 'events': it is no webhook")
-    digest = hashlib.sha256(body if isinstance(body, bytes) else body.encode(errors="surrogatepass")).hexdigest()[:24]
+    digest = hashlib.sha256(body.encode(errors="surrogatepass") if isinstance(body, str) else body).hexdigest()[:24]
     made = []
     for number, each in enumerate(sent):
         if not isinstance(each, dict):

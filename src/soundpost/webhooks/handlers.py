@@ -77,6 +77,8 @@ class Handler:
 
 def handler_of(event_name: str, channel: str | None, client_event: str | None, callback: Callable[..., Any]) -> Handler:
     """Return the handler that a decorator makes. Raises RouteError for a wrong decorator or function."""
+    if not callable(callback):
+        raise RouteError(f"webhook handler of {event_name!r}: {callback!r:.100} is no function")
     what = f"webhook handler {callback_name(callback)}"
     _check_decorator(what, event_name, channel, client_event)
     pattern = None if channel is None else ChannelPattern(channel, event_name)

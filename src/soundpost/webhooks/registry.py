@@ -17,6 +17,7 @@ from soundpost.broadcasting.authorization.steps import Call, Steps, arun_steps, 
 from soundpost.errors import RouteError
 from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.webhooks import tracing
+from soundpost.webhooks.arguments import check_memory, checked_events
 from soundpost.webhooks.client_data import NotCalled
 from soundpost.webhooks.events import WebhookEvent
 from soundpost.webhooks.handlers import Handler, handler_of
@@ -60,13 +61,23 @@ class Webhooks:
 
     def __init__(self, *, seen: SeenEvents | None = None) -> None:
         self._handlers: list[Handler] = []
-        self.seen: SeenEvents = SeenInMemory() if seen is None else seen
-        """The memory of handled events: this process's own, or one that processes share, such as Redis."""
+        self._seen: SeenEvents
+        self.seen = SeenInMemory() if seen is None else seen
         self.secrets: dict[str, str] = {}
         """Secrets of further apps whose webhooks are taken, by key: those beside the apps of the settings."""
         self._at_work: set[str] = set()
         self._lock = Lock()
         self._throttle = LogThrottle(log)
+
+    @property
+    def seen(self) -> SeenEvents:
+        """The memory of handled events: this process's own, or one that processes share, such as Redis."""
+        return self._seen
+
+    @seen.setter
+    def seen(self, memory: SeenEvents) -> None:
+        check_memory(memory)
+        self._seen = memory
 
     def __iter__(self) -> Iterator[Handler]:
         return iter(self._handlers)
@@ -116,11 +127,11 @@ class Webhooks:
 
     def handle(self, events: Iterable[WebhookEvent]) -> list[Failure]:
         """Call the handlers of events, coroutine functions by ``asyncio.run``; return what failed, which is logged."""
-        return run_steps(self.steps(events), None)
+        return run_steps(self.steps(checked_events(events)), None)
 
     async def ahandle(self, events: Iterable[WebhookEvent]) -> list[Failure]:
         """Call the handlers of events in the event loop, synchronous ones in threads; return what failed."""
-        return await arun_steps(self.steps(events), asyncio.to_thread)
+        return await arun_steps(self.steps(checked_events(events)), asyncio.to_thread)
 
     def steps(
         self, events: Iterable[WebhookEvent], invoke: Invoke = call_plainly, tell: Tell | None = None

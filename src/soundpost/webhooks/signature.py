@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from soundpost.errors import JsonError, WebhookError
+from soundpost.webhooks.arguments import check_request, check_text
 from soundpost.wire.json_text import reader
 from soundpost.wire.webhook_request import KEY_HEADER, SIGNATURE_HEADER, is_signature
 
@@ -33,20 +34,28 @@ def verify(body: bytes, headers: Mapping[str, str], secrets: Mapping[str, str]) 
     """Raise WebhookError unless a body is signed by one of the apps; the signature is compared in constant time.
 
     ``headers`` may have their names in any case. ``secrets`` has the secret of each app by the app's key. The status of
-    the error is 413 for more than 1 MiB, 401 for a wrong key or signature and for a body older than 10 minutes.
+    the error is 413 for more than 1 MiB, 401 for a wrong key or signature and for a body older than 10 minutes. Raises
+    TypeError for an argument of another type.
     """
+    check_request(body, headers, secrets)
     if len(body) > MAX_BODY:
         raise WebhookError(413, f"the body has more than {MAX_BODY} bytes")
-    given = {name.lower(): value for name, value in headers.items()}
-    key, signature = given.get(KEY_HEADER.lower()), given.get(SIGNATURE_HEADER.lower())
-    if key is None or signature is None:
-        missing = [name for name in (KEY_HEADER, SIGNATURE_HEADER) if name.lower() not in given]
+    given = {}
+    for name, value in headers.items():
+        check_text(name, "a name in headers")
+        given[name.lower()] = value
+    missing = [name for name in (KEY_HEADER, SIGNATURE_HEADER) if name.lower() not in given]
+    if missing:
         raise WebhookError(401, f"the request has no {' and no '.join(missing)}: it is no webhook")
+    key, signature = given[KEY_HEADER.lower()], given[SIGNATURE_HEADER.lower()]
+    check_text(key, f"the header {KEY_HEADER}")
+    check_text(signature, f"the header {SIGNATURE_HEADER}")
     secret = secrets.get(key)
     if secret is None:
         raise WebhookError(
             401, f"no app of this application has the key {key[:_LONGEST_KEY]!a}: set the key of the server's app"
         )
+    check_text(secret, f"the secret of the app {key!a}")
     if not is_signature(signature, secret, body):
         raise WebhookError(
             401, f"the signature is not that of the app {key!a}: the secret differs, or the body was changed on its way"

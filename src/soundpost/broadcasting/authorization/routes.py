@@ -165,6 +165,8 @@ class ChannelRoutes:
 
         A route with the pattern and the function's name of an earlier one replaces it: its module was reloaded.
         """
+        if not callable(callback):
+            raise RouteError(f"{kind} channel route {pattern!r}: {callback!r:.100} is no function")
         made = Pattern(pattern)
         name = options.get("name") or callback_name(callback)
         before = next((each for each in self._routes if (each.kind, each.pattern.text) == (kind, pattern)), None)
