@@ -132,6 +132,47 @@ class TestLeavingOut:
         }
 
 
+class TestWrongOptions:
+    @pytest.mark.parametrize(
+        ("options", "reason"),
+        [
+            ({"on_error": "logs"}, "on_error 'logs': 'raise' or 'log'"),
+            ({"ephemeral": "no"}, "ephemeral 'no': True or False"),
+            ({"to_others": "no"}, "to_others 'no': True or False"),
+            ({"queue": 5}, "queue 5: the name of a queue is expected"),
+            ({"via": 5}, "via 5: the name of a connection, or several names, are expected"),
+            ({"socket_id": 5}, "socket_id 5: text such as '1234.5678' is expected"),
+            ({"session": 5}, "session is of type int: a session of SQLAlchemy is expected"),
+        ],
+    )
+    async def test_every_call_refuses_them(
+        self, broadcaster: Broadcaster, delivery: Recorder, options: dict[str, Any], reason: str
+    ) -> None:
+        with pytest.raises(ConfigurationError, match=reason):
+            broadcaster(Tick(), **options)
+        with pytest.raises(ConfigurationError, match=reason):
+            broadcaster.publish("ticks", "Tick", **options)
+        with pytest.raises(ConfigurationError, match=reason):
+            broadcaster.to_user(1, "Tick", **options)
+        with pytest.raises(ConfigurationError, match=reason):
+            await broadcaster.abroadcast(Tick(), **options)
+        with pytest.raises(ConfigurationError, match=reason):
+            await broadcaster.apublish("ticks", "Tick", **options)
+        assert delivery.messages == []
+
+    def test_of_a_transaction(self, broadcaster: Broadcaster) -> None:
+        with pytest.raises(ConfigurationError, match="after_commit 'no': True or False"):
+            broadcaster(Tick(), after_commit="no")  # type: ignore[arg-type]
+
+    def test_of_the_fake(self, broadcaster: Broadcaster) -> None:
+        with pytest.raises(ConfigurationError, match="max_data 'a': a number of bytes"), broadcaster.fake(max_data="a"):
+            pass
+
+    def test_settings_of_another_type(self) -> None:
+        with pytest.raises(ConfigurationError, match=r"Broadcaster\(dict\): .*configure\(…\) takes a dict"):
+            Broadcaster({"driver": "log"})  # type: ignore[arg-type]
+
+
 class TestConnectionsAndQueues:
     def test_the_default_connection_and_queue(self, broadcaster: Broadcaster, delivery: Recorder) -> None:
         broadcaster(Tick())

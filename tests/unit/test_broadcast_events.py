@@ -26,7 +26,7 @@ from soundpost import (
     broadcast,
 )
 from soundpost.broadcasting.composing import messages_for
-from soundpost.errors import PayloadError
+from soundpost.errors import ConfigurationError, PayloadError
 
 
 def sent(event: Any) -> list[tuple[tuple[str, ...], str, str]]:
@@ -120,6 +120,39 @@ def test_a_channel_that_wants_a_field_that_is_not_there_is_refused_when_the_clas
             return self.order_id * 10
 
     assert sent(ByProperty(7))[0][0] == ("private-orders.70",)
+
+
+@pytest.mark.parametrize(
+    ("option", "attribute", "wrong", "reason"),
+    [
+        ("on_error", "on_error", "logs", "on_error 'logs': 'raise' or 'log'"),
+        ("after_commit", "after_commit", "no", "after_commit 'no': True or False"),
+        ("ephemeral", "ephemeral", "no", "ephemeral 'no': True or False"),
+        ("rescue", None, "no", "rescue 'no': True or False"),
+        ("queue", "broadcast_queue", 5, "broadcast_queue 5: the name of a queue is expected"),
+        ("via", "broadcast_via", 5, "via 5: the name of a connection, or several names, are expected"),
+        ("via", "broadcast_via", ["a", None], r"via \['a', None\]: the name of a connection"),
+    ],
+)
+def test_a_wrong_option_is_refused_when_the_class_is_made(
+    option: str, attribute: str | None, wrong: Any, reason: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"event Wrong: .*{reason}"):
+        type("Wrong", (Event,), {}, on="a", **{option: wrong})
+    if attribute is not None:
+        with pytest.raises(ConfigurationError, match=f"event Wrong: .*{reason}"):
+            type("Wrong", (Event,), {attribute: wrong}, on="a")
+
+
+def test_an_option_may_be_computed_for_each_event() -> None:
+    class Bid(Event, on="bids"):
+        amount: int
+
+        @property
+        def broadcast_queue(self) -> str:  # type: ignore[override]
+            return "fast" if self.amount > 1_000 else "slow"
+
+    assert [Bid(amount).broadcast_queue for amount in (1, 5_000)] == ["slow", "fast"]
 
 
 def test_an_event_that_goes_nowhere_says_how_to_say_where() -> None:

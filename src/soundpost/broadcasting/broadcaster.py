@@ -18,6 +18,7 @@ from soundpost.broadcasting.event import OnError
 from soundpost.broadcasting.fake import Fake
 from soundpost.broadcasting.history_access import HistoryAccess
 from soundpost.broadcasting.message import Message
+from soundpost.broadcasting.options import check_flag, check_on_error, check_queue, connection_names
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.broadcasting.socket_id import current_socket_id, valid_socket_id
 from soundpost.errors import BroadcastError, ConfigurationError
@@ -69,7 +70,7 @@ class Broadcaster(HistoryAccess):
         ``socket_id`` names another connection to leave out. ``via`` names the connection, or connections, to send the
         event through, ``queue`` the queue that carries it. No history keeps an ``ephemeral`` event. ``session`` is a
         SQLAlchemy session whose commit the event waits for. For an option not given here the event's class decides,
-        then the settings. Raises BroadcastError, PayloadError.
+        then the settings. Raises BroadcastError, PayloadError, and ConfigurationError for a wrong option.
         """
         _check_one_event("broadcast", event, misplaced)
         options = self._send_options(event, queue, after_commit, on_error)
@@ -136,6 +137,8 @@ class Broadcaster(HistoryAccess):
         ``data`` is encoded as JSON, a str like any other value; None is an empty object. The options are those of
         ``broadcast(event)``. Raises BroadcastError, PayloadError.
         """
+        if ephemeral:
+            check_flag(ephemeral, "ephemeral")
         excluded, connections = self._excluded(to_others, socket_id), self._connections(None, via)
         messages = compose(channels, name, data, excluded, connections, ephemeral=ephemeral)
         self._send(messages, None, self._send_options(None, queue, after_commit, on_error), session)
@@ -155,6 +158,8 @@ class Broadcaster(HistoryAccess):
         session: Any = None,
     ) -> None:
         """Broadcast an event without a class, as :meth:`publish`, without blocking the event loop."""
+        if ephemeral:
+            check_flag(ephemeral, "ephemeral")
         excluded, connections = self._excluded(to_others, socket_id), self._connections(None, via)
         messages = compose(channels, name, data, excluded, connections, ephemeral=ephemeral)
         await self._asend(messages, None, self._send_options(None, queue, False, on_error), session)
@@ -211,20 +216,27 @@ class Broadcaster(HistoryAccess):
         via: str | Iterable[str] | None,
         ephemeral: bool | None,
     ) -> list[Message]:
+        if ephemeral:
+            check_flag(ephemeral, "ephemeral")
         excluded = self._excluded(to_others, socket_id)
         return messages_for(event, excluded, self._connections(event, via), lambda: self.settings, ephemeral)
 
     @staticmethod
     def _excluded(to_others: bool, socket_id: str | None) -> str | None:
         if socket_id is not None:
+            if not isinstance(socket_id, str):
+                raise ConfigurationError(f"socket_id {socket_id!r:.100}: text such as '1234.5678' is expected")
             return valid_socket_id(socket_id)
-        return current_socket_id() if to_others else None
+        if not to_others:
+            return None
+        check_flag(to_others, "to_others")
+        return current_socket_id()
 
     def _connections(self, event: Any, via: str | Iterable[str] | None) -> Sequence[str]:
         wanted = via if via is not None else getattr(event, "broadcast_via", None)
         if wanted is None:
             return ("",)
-        names = (wanted,) if isinstance(wanted, str) else tuple(wanted)
+        names = connection_names(wanted)
         if not self._fakes:
             for name in names:
                 self.settings.connection(name)
@@ -233,6 +245,10 @@ class Broadcaster(HistoryAccess):
     def _send_options(
         self, event: Any, queue: str | None, after_commit: bool | None, on_error: OnError | None
     ) -> SendOptions:
+        if on_error is not None or queue is not None or after_commit:
+            check_on_error(on_error)
+            check_queue(queue)
+            check_flag(after_commit, "after_commit")
         settings = (self._settings or BroadcastSettings()) if self._fakes else self.settings
         if after_commit is None:
             after_commit = getattr(event, "after_commit", None)

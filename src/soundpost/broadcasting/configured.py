@@ -12,6 +12,7 @@ from typing import Any
 from soundpost.broadcasting.delivery import Delivery, make_delivery, missing_library
 from soundpost.broadcasting.drivers.sending import Drivers
 from soundpost.broadcasting.settings import BroadcastSettings, settings_from, settings_from_environment
+from soundpost.errors import ConfigurationError
 from soundpost.per_process import PerProcess
 
 log = logging.getLogger("soundpost.broadcast")
@@ -21,6 +22,11 @@ class Configured:
     """The configurable part of a broadcaster; drivers and delivery are made when first used."""
 
     def __init__(self, settings: BroadcastSettings | None) -> None:
+        if settings is not None and not isinstance(settings, BroadcastSettings):
+            raise ConfigurationError(
+                f"Broadcaster({type(settings).__name__}): BroadcastSettings are expected; the method configure(…) "
+                "takes a dictionary"
+            )
         self._settings = settings
         self._source: Callable[[], BroadcastSettings] = settings_from_environment
         self._lock = PerProcess(threading.RLock)

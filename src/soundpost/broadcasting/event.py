@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from soundpost.broadcasting.channels import Channel, ChannelLike, PrivateChannel, several
 from soundpost.broadcasting.default_broadcaster import default_broadcaster
+from soundpost.broadcasting.options import check_class, check_flag, connection_names
 from soundpost.broadcasting.serialization import dumped, fields_of
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.errors import PayloadError
@@ -39,7 +40,7 @@ class Broadcastable:
 
     Options that are the same for all events of the class may be keywords of the class: ``on``, ``name``, ``queue``,
     ``via``, ``after_commit``, ``on_error``, ``ephemeral``. Methods of the same purpose win. ``rescue=True``, Laravel's
-    word, is ``on_error="log"``.
+    word, is ``on_error="log"``. A class with a wrong option raises ConfigurationError when it is made.
     """
 
     __slots__ = ()
@@ -80,13 +81,15 @@ class Broadcastable:
         if queue is not None:
             cls.broadcast_queue = queue
         if via is not None:
-            cls.broadcast_via = via if isinstance(via, str) else tuple(via)
+            cls.broadcast_via = via if isinstance(via, str) else connection_names(via, f"event {cls.__name__}: ")
         if after_commit is not None:
             cls.after_commit = after_commit
+        check_flag(rescue, "rescue", f"event {cls.__name__}: ")
         if rescue or on_error is not None:
             cls.on_error = on_error or "log"
         if ephemeral is not None:
             cls.ephemeral = ephemeral
+        check_class(cls)
 
     def broadcast_on(self) -> ChannelLike | Iterable[ChannelLike]:
         """Return the channel or channels of the event; an event without a channel is not sent."""

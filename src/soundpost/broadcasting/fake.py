@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from soundpost.broadcasting.channels import ChannelLike, names_of
 from soundpost.broadcasting.message import Message, shown
-from soundpost.errors import PayloadError
+from soundpost.errors import ConfigurationError, PayloadError
 from soundpost.values.text import text_of
 
 MAX_DATA: Final = 10_240
@@ -45,6 +45,8 @@ class Fake:
     """The record of the events that were broadcast, with assertions on it."""
 
     def __init__(self, max_data: int = MAX_DATA) -> None:
+        if type(max_data) is not int:
+            raise ConfigurationError(f"max_data {max_data!r:.100}: a number of bytes is expected")
         self.sent: list[Sent] = []
         self._max_data = max_data
         self._asserted: set[int] = set()

@@ -13,7 +13,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sqlalchemy import event
+from sqlalchemy.orm import Session
 from sqlalchemy.util import concurrency
+
+from soundpost.errors import ConfigurationError
 
 log = logging.getLogger("soundpost.broadcast")
 
@@ -78,10 +81,16 @@ class _Waiting:
 
 
 def plain_session(session: Any) -> Any:
-    """Return the plain Session of a Session, an AsyncSession, or the scoped form of either."""
+    """Return the plain Session of a Session, an AsyncSession, or the scoped form of either.
+
+    Raises ConfigurationError for any other object.
+    """
     if hasattr(session, "registry"):
         session = session.registry()
-    return getattr(session, "sync_session", session)
+    found = getattr(session, "sync_session", session)
+    if not isinstance(found, Session):
+        raise ConfigurationError(f"session is of type {type(session).__name__}: a session of SQLAlchemy is expected")
+    return found
 
 
 def _current(session: Any) -> Any:
