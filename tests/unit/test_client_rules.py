@@ -21,6 +21,7 @@ from soundpost.wire.signatures import sign
     [
         ("http://127.0.0.1:8080", "ws://127.0.0.1:8080/app/a%2Fb?protocol=7&client=soundpost&version="),
         ("https://ws.example.com/ws/", "wss://ws.example.com/ws/app/a%2Fb?protocol=7&client=soundpost&version="),
+        ("http://h:1/ws?a=b&c=%20", "ws://h:1/ws/app/a%2Fb?a=b&c=%20&protocol=7&client=soundpost&version="),
         ("wss://ws.example.com", "wss://ws.example.com/app/a%2Fb?protocol=7&client=soundpost&version="),
     ],
 )

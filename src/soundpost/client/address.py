@@ -17,7 +17,8 @@ PROTOCOL = 7
 def socket_url(base_url: str, key: str) -> str:
     """Return the WebSocket address of an app: ``http://host:8080/ws`` becomes ``ws://host:8080/ws/app/KEY?protocol=7&…``.
 
-    ``base_url`` may also begin with ``ws`` or ``wss``. Raises ConfigurationError.
+    ``base_url`` may also begin with ``ws`` or ``wss``. Its query is kept, such as a token for a gateway. Raises
+    ConfigurationError.
     """
     check_text(base_url, "the server's address")
     check_text(key, "the app's key")
@@ -36,5 +37,6 @@ def socket_url(base_url: str, key: str) -> str:
             f"the server's address begins with {parts.scheme!r}: http, https, ws or wss is expected"
         )
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
-    query = f"protocol={PROTOCOL}&client=soundpost&version={__version__}"
+    own = f"{parts.query}&" if parts.query else ""
+    query = f"{own}protocol={PROTOCOL}&client=soundpost&version={__version__}"
     return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}/app/{quote(key, safe='')}?{query}"

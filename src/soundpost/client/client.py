@@ -28,11 +28,11 @@ class Client:
     """A client of the app with this key; connects when entered with ``async with``.
 
     ``base_url`` is the server's address with its path prefix, if any; http and ws are the same here, as are https and
-    wss. ``auth`` authorizes private and presence channels: ``with_secret(…)``, ``from_endpoint(…)``, or any callable.
-    ``verify=False`` takes any certificate. The client reconnects if the server sends more than ``max_message_size``
-    bytes in one message. ``on_status`` is called with a text when the connection is lost, when it is back, and when
-    missed events follow. Raises ConfigurationError for a wrong argument. Entering raises RequestError when no server
-    answers, ConnectionRefused when the server refuses the connection.
+    wss. A query of the address is sent along. ``auth`` authorizes private and presence channels: ``with_secret(…)``,
+    ``from_endpoint(…)``, or any callable. ``verify=False`` takes any certificate. The client reconnects if the server
+    sends more than ``max_message_size`` bytes in one message. ``on_status`` is called with a text when the connection
+    is lost, when it is back, and when missed events follow. Raises ConfigurationError for a wrong argument. Entering
+    raises RequestError when no server answers, ConnectionRefused when the server refuses the connection.
 
     Iterating over the client gives the events of all channels that are not read by themselves, and those of the
     connection (``pusher:error``, ``channel`` None). Where events are missing stands a :class:`Gap`. Up to 1,000 events
@@ -50,7 +50,7 @@ class Client:
         max_message_size: int = MAX_MESSAGE_SIZE,
         on_status: Callable[[str], None] | None = None,
     ) -> None:
-        socket_url(base_url, key)
+        url = socket_url(base_url, key)
         check_function(auth, "auth", AUTHORIZER)
         check_function(on_status, "on_status", "a function of a text")
         if type(verify) is not bool:
@@ -60,7 +60,7 @@ class Client:
         self._session = Session(auth, on_status)
         self._connection = Connection(
             base_url,
-            key,
+            url,
             verify=verify,
             max_message_size=_checked(max_message_size),
             on_status=on_status,

@@ -23,12 +23,12 @@ _CLOSED: Final = "the client is closed: make another one"
 
 
 class Connection:
-    """Opens sockets for a session, and hands it their messages."""
+    """Opens sockets for a session at the WebSocket address ``url``, and hands it their messages."""
 
     def __init__(
         self,
         base_url: str,
-        key: str,
+        url: str,
         *,
         verify: bool,
         max_message_size: int,
@@ -36,7 +36,7 @@ class Connection:
         session: Session,
     ) -> None:
         self._base_url = base_url
-        self._key = key
+        self._url = url
         self._verify = verify
         self._max_message_size = max_message_size
         self._bad_messages = BadMessageLog()
@@ -98,7 +98,7 @@ class Connection:
     async def _open(self) -> PusherSocket:
         return await PusherSocket.open(
             self._base_url,
-            self._key,
+            self._url,
             verify=self._verify,
             max_message_size=self._max_message_size,
             bad_messages=self._bad_messages,

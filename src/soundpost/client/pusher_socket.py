@@ -9,7 +9,6 @@ from typing import Any, Final, NamedTuple
 import websockets
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from soundpost.client.address import socket_url
 from soundpost.client.arguments import json_of
 from soundpost.client.bad_messages import BadMessageLog
 from soundpost.client.bounded_connection import BoundedConnection
@@ -72,14 +71,13 @@ class PusherSocket:
 
     @classmethod
     async def open(
-        cls, base_url: str, key: str, *, verify: bool, max_message_size: int, bad_messages: BadMessageLog
+        cls, base_url: str, url: str, *, verify: bool, max_message_size: int, bad_messages: BadMessageLog
     ) -> PusherSocket:
-        """Connect, and wait for ``pusher:connection_established``. ``max_message_size`` is in bytes.
+        """Connect to the WebSocket address ``url``, and wait for ``pusher:connection_established``.
 
-        Raises RequestError when no Pusher server answers, LostError when the server refuses the connection,
-        ConfigurationError for an address of another form.
+        ``base_url`` is the server's address as messages show it. ``max_message_size`` is in bytes. Raises RequestError
+        when no Pusher server answers, LostError when the server refuses the connection.
         """
-        url = socket_url(base_url, key)
         try:
             socket = await websockets.connect(
                 url,
