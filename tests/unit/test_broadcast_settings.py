@@ -285,3 +285,10 @@ def test_the_site_s_address_is_for_processes_without_the_embedded_server() -> No
     )
     with pytest.raises(ConfigurationError, match="site_url 'shop': an address such as"):
         settings_from({**APP, "site_url": "shop"})
+
+
+def test_a_certificate_authority_may_be_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert settings_from({"verify": "~/ca.pem"}).connection().verify == "/home/ada/ca.pem"
+    with pytest.raises(ConfigurationError, match=r"verify='~nobody-of-this-name/ca.pem': there is no such home folder"):
+        settings_from({"verify": "~nobody-of-this-name/ca.pem"})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +13,7 @@ from soundpost.config.history_section import history_from, history_from_text
 from soundpost.config.options import Option
 from soundpost.config.webhooks_section import webhooks_from, webhooks_from_text
 from soundpost.environment import EMPTY, NULL, truth, unquoted
+from soundpost.environment.home_folder import with_home
 from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted
 from soundpost.wire.addresses import AddressError, host_of, parse_public_url, path_of
@@ -118,19 +118,7 @@ def _convert(option: Option, value: Any, place: str, *, strict: bool, written: A
             return _ADDRESSES[option.keys](converted)
         except AddressError as error:
             raise ConfigurationError(f"{place}={error}") from None
-    return _with_home(converted, place) if converted and option.keys in _FILES else converted
-
-
-def _with_home(path: str, place: str) -> str:
-    """Return the path of a file, with the home folder for a ``~`` at its beginning, as a shell reads it."""
-    if not path.startswith("~"):
-        return path
-    try:
-        return str(Path(path).expanduser())
-    except RuntimeError:
-        raise ConfigurationError(
-            f"{place}={path!r}: there is no such home folder; './{path}' is a file of this name"
-        ) from None
+    return with_home(converted, place) if converted and option.keys in _FILES else converted
 
 
 def _one_of(option: Option, value: Any) -> Any:

@@ -27,6 +27,7 @@ from soundpost.broadcasting.settings.values import (
 )
 from soundpost.environment import truth
 from soundpost.environment.app_url import app_url_setting
+from soundpost.environment.home_folder import with_home
 from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted
 from soundpost.wire.addresses import host_of, identifier_fault, parse_public_url, path_of, port_of
@@ -166,7 +167,7 @@ def _connection_settings(given: Any, place: str) -> ConnectionSettings:
     values["path"] = as_address(path_of, values.get("path", ""), f"{place}: path")
     if isinstance(values.get("verify"), str):
         found = truth(values["verify"])
-        values["verify"] = values["verify"] if found is None else found
+        values["verify"] = with_home(values["verify"], f"{place}: verify") if found is None else found
     settings = ConnectionSettings(**values)
     _check_connection(settings, place)
     return settings
