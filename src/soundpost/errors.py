@@ -53,6 +53,8 @@ class BroadcastError(SoundpostError):
         self.status = status
         self.reason = reason or message
         """The message without the event that it is about."""
+        self.retry_after: float | None = None
+        """Seconds after which the server wants to be asked again (``Retry-After``); None if it has not said."""
 
     @property
     def may_pass(self) -> bool:

@@ -192,6 +192,25 @@ def test_a_server_that_is_away_is_tried_again_and_the_order_is_kept(
     assert drivers.tries == 6
 
 
+def test_a_server_is_asked_again_when_it_wants_to_be_but_not_after_the_messages_are_given_up(
+    delivery: BackgroundDelivery, drivers: Drivers, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    def pause(queue: Any, seconds: float) -> None:
+        pauses.append(seconds)
+        clock.now += seconds
+
+    monkeypatch.setattr(background._SendQueue, "pause", pause)
+    for seconds in (7.0, 0.0, 60.0):
+        busy = BroadcastError("event tick on a: too many requests", 429)
+        busy.retry_after = seconds
+        drivers.failures.append(busy)
+    delivery.deliver([message("tick")], "default")
+    until(lambda: drivers.sent == ["tick"], "the message")
+    assert pauses == [7.0, 0.01, pytest.approx(background.KEEP_TRYING - 7.01)]
+
+
 def test_what_waited_too_long_is_given_up_and_logged(
     delivery: BackgroundDelivery, drivers: Drivers, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:

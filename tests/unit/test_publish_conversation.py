@@ -254,6 +254,13 @@ def test_a_refusal_that_is_not_about_the_events_ends_all(large: Conversations, s
         talk(large, messages(8), lambda request: answer(status, {"error": "no"}))
 
 
+def test_an_error_tells_when_the_server_wants_to_be_asked_again(large: Conversations) -> None:
+    for told, seconds in (({"retry-after": "7"}, 7.0), ({"retry-after": "soon"}, None), ({}, None)):
+        with pytest.raises(BroadcastError) as caught:
+            talk(large, messages(1), lambda request, told=told: answer(429, {"error": "no"}, told))  # type: ignore[misc]
+        assert caught.value.retry_after == seconds
+
+
 @pytest.mark.parametrize("status", [413, 422])
 def test_an_event_that_is_refused_by_itself_takes_no_later_one_with_it(large: Conversations, status: int) -> None:
     sent, limit = [*messages(2), Message(("a", "b"), "both", "{}"), *messages(2)], large.limit

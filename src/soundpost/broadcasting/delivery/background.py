@@ -327,11 +327,11 @@ class _Retries:
         if isinstance(error, BroadcastError) and error.may_pass:
             now = self._clock()
             self._queue.failing_since = self._queue.failing_since or now
-            if now - self._since < self._keep_trying:
+            if (rest := self._since + self._keep_trying - now) > 0:
                 self.reason = str(error)
                 self.failures += 1
                 self.messages = [replace(message, repeated=True) for message in self.messages]
-                self.pause = RETRY_POLICY.pause_after(self.failures)
+                self.pause = max(RETRY_POLICY.pause_after(self.failures) or 0.0, min(error.retry_after or 0.0, rest))
                 return
         self.pause = None
         if isinstance(error, BroadcastError):

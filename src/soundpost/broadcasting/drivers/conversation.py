@@ -6,6 +6,7 @@ whole is sent again in halves, until the event that is wrong is found.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import Final
@@ -19,6 +20,7 @@ from soundpost.errors import BroadcastError
 from soundpost.wire.foreign import object_in
 from soundpost.wire.http_exchange import HttpAnswer
 from soundpost.wire.json_text import encode
+from soundpost.wire.retry_after import seconds_to_wait
 
 Conversation = Generator[ApiRequest, HttpAnswer, Errors]
 """Requests to send, one after the other; each wants its answer before the next one."""
@@ -121,4 +123,6 @@ class Conversations:
         reason = self._explain(answer)
         if answer.status == 413:
             reason = f"{reason}. {request.largest()}"
-        return failed(request.description, reason, answer.status)
+        error = failed(request.description, reason, answer.status)
+        error.retry_after = seconds_to_wait(answer.headers.get("retry-after", ""), time.time())
+        return error

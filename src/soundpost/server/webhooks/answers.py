@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple, Protocol
 from urllib.parse import urljoin
 
 from soundpost.redaction import redacted_url
 from soundpost.server.webhooks.waiting_event import WaitingEvent
 from soundpost.wire.printable import one_line
+from soundpost.wire.retry_after import seconds_to_wait
 
 MAX_BODY: Final = 262_144
 """Bytes of a request's body from which on no further event is added to it."""
@@ -51,14 +50,7 @@ class Answer(NamedTuple):
 
     def seconds_to_wait(self, now: float) -> float | None:
         """Return the seconds that ``Retry-After`` asks for at the time of day ``now``; None without a valid one."""
-        text = self.retry_after.strip()
-        if text.isascii() and text.isdigit() and len(text) < 10:
-            return float(text)
-        try:
-            moment = parsedate_to_datetime(text)
-        except (ValueError, OverflowError):
-            return None
-        return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now)
+        return seconds_to_wait(self.retry_after, now)
 
 
 def _target(url: str, location: str) -> str:
