@@ -11,6 +11,7 @@ from soundpost.core.connection import Connection
 from soundpost.errors import ProtocolError
 from soundpost.wire import codes, messages, resumption_fields
 from soundpost.wire.messages import ClientMessage, SignIn, Subscribe, Unsubscribe, decode_data
+from soundpost.wire.printable import printable
 
 
 def receive(connection: Connection, payload: bytes) -> None:
@@ -40,7 +41,7 @@ def _handle(connection: Connection, message: ClientMessage) -> None:
     if handler is None:
         raise ProtocolError(
             codes.INVALID_MESSAGE,
-            f"Unknown event '{message.event[:100]}': clients send pusher:subscribe, pusher:unsubscribe, "
+            f"Unknown event '{printable(message.event[:100])}': clients send pusher:subscribe, pusher:unsubscribe, "
             "pusher:signin, pusher:ping, pusher:pong, and events whose names begin with client-",
         )
     handler(connection, message)

@@ -19,6 +19,7 @@ from soundpost.wire import channel_names, codes, messages, signatures
 from soundpost.wire.channel_names import SERVER_TO_USER, Kind
 from soundpost.wire.messages import Subscribe
 from soundpost.wire.positions import LOST_PLACE, PositionError, parse_position
+from soundpost.wire.printable import printable
 from soundpost.wire.resumption_fields import check_former_ids
 
 _MINUTE: Final = 60
@@ -276,7 +277,7 @@ def _verify(connection: Connection, request: Subscribe) -> None:
         raise SubscriptionError(
             name,
             codes.UNAUTHORIZED,
-            f"Connection is unauthorized: auth is signed with key '{key}' of another app",
+            f"Connection is unauthorized: auth is signed with key '{printable(key[:100])}' of another app",
             for_operators=refusals.OTHER_KEY,
         )
     text = signatures.channel_text(connection.socket_id, name, request.channel_data or None)

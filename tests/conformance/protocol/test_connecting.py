@@ -69,6 +69,13 @@ def test_unknown_key_is_4001(server: RunningServer) -> None:
     assert "Application does not exist" in refused(server, "/app/nobody?protocol=7", 4001)
 
 
+@pytest.mark.parametrize(
+    ("target", "code"), [("/app/a%1B%5B2J?protocol=7", 4001), ("/app/app-key?protocol=%1B%5B2J", 4007)]
+)
+def test_what_a_client_sent_is_told_without_control_characters(server: RunningServer, target: str, code: int) -> None:
+    assert "\\u001b[2J'" in refused(server, target, code)
+
+
 def test_disabled_app_is_4003(server: RunningServer) -> None:
     assert "disabled" in refused(server, "/app/disabled-key?protocol=7", 4003)
 

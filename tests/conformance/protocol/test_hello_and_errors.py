@@ -212,3 +212,15 @@ def test_data_longer_than_a_short_frame_is_framed_right() -> None:
     for size in (125, 126, 65_535, 65_536):
         frame = text_frame(b"x" * size)
         assert len(frame) == size + (2 if size < 126 else 4 if size < 65_536 else 10)
+
+
+@pytest.mark.parametrize(
+    ("event", "data"),
+    [("a\x1b[2J", {}), ("pusher:subscribe", {"channel": "private-a", "auth": "a\x1b[2J:00"})],
+)
+def test_an_error_shows_what_the_client_sent_without_control_characters(event: str, data: dict[str, str]) -> None:
+    client = Stage().open()
+    client.say(event, data)
+
+    told = [data.get("message") or data.get("error") for _, data in client.events() if isinstance(data, dict)]
+    assert any("'a\\u001b[2J'" in str(each) for each in told)

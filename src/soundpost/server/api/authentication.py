@@ -18,6 +18,7 @@ from soundpost.log_fields import fields
 from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.server.api.requests import ApiError, Request
 from soundpost.wire import signatures
+from soundpost.wire.printable import printable
 
 _SENT: Final = re.compile(r"'.*'|\".*\"|[0-9a-fA-F]{32,}", re.DOTALL)
 _log_throttle: Final = LogThrottle(logging.getLogger("soundpost.api"))
@@ -157,7 +158,7 @@ def _check_signature(request: Request, app: App, prefix: str, pairs: list[tuple[
 
 def _check_timestamp(timestamp: str, now: float) -> None:
     if not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 12:
-        raise ApiError(401, f"auth_timestamp '{timestamp[:50]}' is not a number of seconds since 1970")
+        raise ApiError(401, f"auth_timestamp '{printable(timestamp[:50])}' is not a number of seconds since 1970")
     skew = int(timestamp) - int(now)
     if abs(skew) > signatures.TIMESTAMP_WINDOW:
         raise ApiError(

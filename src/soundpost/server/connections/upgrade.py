@@ -28,6 +28,7 @@ from soundpost.server.connections.websocket_connection import WebSocketConnectio
 from soundpost.server.connections.wrong_protocol import is_doctors, path_is_wrong, upgrade_is_lost
 from soundpost.wire import codes, compression, frames, handshake, messages
 from soundpost.wire.client_address import is_secure, subnet_of
+from soundpost.wire.printable import printable
 
 if TYPE_CHECKING:
     import asyncio
@@ -227,7 +228,8 @@ def app_for(node: Node, prefix: str, request: Request, origin: str | None, log_t
         if not request.path.startswith(f"{prefix}/app/"):
             raise ProtocolError(codes.PATH_NOT_FOUND, f"Path not found: {path_is_wrong(log_throttle, request, prefix)}")
         key = unquote(request.path[len(prefix) + 5 :])
-        raise ProtocolError(codes.APP_DOES_NOT_EXIST, f"Application does not exist: no app has the key '{key[:50]}'")
+        shown = printable(key[:50])
+        raise ProtocolError(codes.APP_DOES_NOT_EXIST, f"Application does not exist: no app has the key '{shown}'")
     settings = app.settings
     if not settings.enabled:
         raise ProtocolError(codes.APP_DISABLED, "Application is disabled")
@@ -290,7 +292,7 @@ def _fault_of(parameters: dict[str, str]) -> tuple[int, str] | None:
     if protocol is None:
         return codes.NO_PROTOCOL, "No protocol version supplied: add ?protocol=7"
     if protocol not in PROTOCOLS:
-        return codes.UNSUPPORTED_PROTOCOL, f"Unsupported protocol version '{protocol[:20]}': use 7"
+        return codes.UNSUPPORTED_PROTOCOL, f"Unsupported protocol version '{printable(protocol[:20])}': use 7"
     version = parameters.get("version")
     if version is not None and not _VERSION.fullmatch(version):
         return codes.INVALID_VERSION, f"Invalid version string format: {version[:40]!a}"
