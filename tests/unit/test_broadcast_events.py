@@ -144,6 +144,17 @@ def test_a_wrong_option_is_refused_when_the_class_is_made(
             type("Wrong", (Event,), {attribute: wrong}, on="a")
 
 
+def test_a_class_without_a_hash_is_refused_when_it_is_made() -> None:
+    class Comparing(type):
+        def __eq__(cls, other: object) -> bool:
+            return cls is other
+
+    with pytest.raises(ConfigurationError, match="event Odd: its metaclass Comparing has __eq__ without __hash__"):
+
+        class Odd(Broadcastable, metaclass=Comparing, on="a"):
+            pass
+
+
 def test_an_option_may_be_computed_for_each_event() -> None:
     class Bid(Event, on="bids"):
         amount: int

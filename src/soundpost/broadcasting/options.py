@@ -15,6 +15,10 @@ _PLAIN: Final = (str, bytes, int, float, list, tuple, set, dict)
 def check_class(kind: type) -> None:
     """Raise ConfigurationError for a wrong option of an event's class, given as a keyword or in the class's body."""
     place = f"event {kind.__name__}: "
+    if type(kind).__hash__ is None:
+        raise ConfigurationError(
+            f"{place}its metaclass {type(kind).__name__} has __eq__ without __hash__: add __hash__ = type.__hash__"
+        )
     own = {name: value for name, value in vars(kind).items() if isinstance(value, _PLAIN)}
     check_on_error(own.get("on_error"), place)
     check_queue(own.get("broadcast_queue"), place, "broadcast_queue")
