@@ -117,3 +117,18 @@ def test_a_request_that_is_half_there_behind_another_one_is_under_way(ticked: Ti
         ticked.until(lambda: not connection._responses and not connection._unread)
         ticked.tick(2)
         assert ticked.run(lambda: connection.is_busy)
+
+
+def test_a_connection_whose_answer_is_late_stays_open_and_has_its_time_from_the_answer_on() -> None:
+    with ticked_server(keep_alive_timeout=5) as ticked, RawSocket(ticked.port) as client:
+        late = LatePeers.of(ticked)
+        client.send(channels_request())
+        ticked.until(lambda: bool(late.asked))
+        ticked.tick(20)
+        ticked.run(late.asked.pop())
+        assert client.read_response().json() == {"channels": {}}
+        ticked.tick(4)
+        client.send(UP)
+        assert client.read_response().status == 200
+        ticked.tick(6)
+        assert client.read_rest() == b""

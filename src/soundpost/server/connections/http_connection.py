@@ -259,13 +259,16 @@ class HttpConnection(asyncio.Protocol):
     def _take(self, whole: WholeRequest) -> None:
         """Handle a request that was read without a reader."""
         method, path, query, headers, body, keep_alive, wants_upgrade = whole
-        self._began = self._server.wheel.now
-        if self._reader is not None:
-            self._reader.began = self._began
+        self._begin_time()
         request = Request(method, (path, query), "1.1", headers, body, keep_alive, headers.get(b"idempotency-key"))
         self.request_read(request, wants_upgrade)
         if wants_upgrade and not self._ending:
             begin_upgrade(self._server, self, request, b"")
+
+    def _begin_time(self) -> None:
+        self._began = self._server.wheel.now
+        if self._reader is not None:
+            self._reader.began = self._began
 
     def _reader_made(self) -> RequestReader:
         if self._reader is None:
@@ -378,6 +381,7 @@ class HttpConnection(asyncio.Protocol):
         if pending.response is not None and pending in self._responses:
             self._responses[self._responses.index(pending)] = _encoded(pending.response, request)
             self._pending -= 1
+            self._begin_time()  # the client can ask again, or send the rest of its next request, from now on
             self._server.node.after_sending(self._send_responses)
 
     @property
@@ -503,7 +507,7 @@ class HttpConnection(asyncio.Protocol):
         if self._ending:
             self.transport.abort()
             return 0
-        if self._is_queued:
+        if self._is_queued or self._pending:
             return 1  # the server is late, not the client
         limit = settings.request_timeout if self._in_request else settings.keep_alive_timeout
         left = self._since + limit - now
