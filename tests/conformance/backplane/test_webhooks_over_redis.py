@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -539,3 +540,31 @@ async def test_a_log_that_is_full_drops_its_oldest_and_says_so(caplog: pytest.Lo
         hosts[0].owner.beat()
         await hosts.settle()
         assert "webhooks of app 1: 201 event(s) are dropped" in caplog.text
+
+
+async def test_large_events_are_read_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = bucket_of("1", ROOM)
+    async with senders(1) as hosts:
+        logs = hosts[0].owner._terms["1"].logs
+        monkeypatch.setattr(webhook_logs, "_PAGE_SIZE", 3_000)
+        read = logs._have_read
+        sizes: list[int] = []
+
+        def note(number: int, each: webhook_logs._Log, answer: Any) -> None:
+            sizes.append(sum(len(text) for _, fields in answer[1] for text in fields))
+            read(number, each, answer)
+
+        monkeypatch.setattr(logs, "_have_read", note)
+        logs._logs[bucket].is_owned = False  # nobody reads meanwhile
+        lengths = [900] * 8 + [5_000] + [900] * 2
+        for number, length in enumerate(lengths):
+            body = f'{{"name":"client_event","channel":"{ROOM}","event":"client-{number}","data":"{"x" * length}"}}'
+            event = WebhookEvent("client_event", ROOM, "", body.encode(), 0)
+            await hosts[0].host.redis.ask_script(ADD_EVENT, bucket, *arguments_of(event, str(number).encode()))
+        hosts[0].owner.beat()
+        assert [each.split()[2] for each in await hosts.told(5)] == [
+            f"client-{number}" for number in range(len(lengths))
+        ]
+        assert sum(sizes) > sum(lengths)
+        assert sorted(sizes)[-1] > 5_000 > 3_000 >= sorted(sizes)[-2]
+        assert await hosts.log() == []

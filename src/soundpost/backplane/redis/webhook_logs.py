@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from soundpost.backplane.redis.buckets import all_buckets, bucket_of_event
+from soundpost.backplane.redis.buckets import BUCKETS, all_buckets, bucket_of_event
 from soundpost.backplane.redis.logged_events import State, event_of, state_field, state_of
 from soundpost.backplane.redis.redis import ignore_answer
 from soundpost.backplane.redis.webhook_scripts import READ_LOG, SETTLE, TAKE_LOG
@@ -23,14 +23,15 @@ log = logging.getLogger("soundpost.redis")
 MAX_OPEN: Final = 8 * 1024 * 1024
 """Bytes of an app's events that may wait in the owner; further ones wait in Redis, unless an endpoint is idle.
 
-An idle endpoint is not kept waiting for one that is behind: the dispatcher bounds what waits by dropping the oldest.
-Ends that are held back do not count: what takes them back may be behind them in the log."""
+An idle endpoint does not wait for one that is behind: the dispatcher bounds what waits by dropping the oldest. Ends
+that are held back do not count: what takes them back may be behind them in the log."""
 TIME_TO_RETURN: Final = 30.0
 """Seconds after Redis was emptied in which hosts state again what they have."""
 MAX_AGE: Final = 300_000
 """Milliseconds after which an event about no state is not sent any more."""
 _HELD: Final = int(HELD * 1000)  # milliseconds
 _PAGE: Final = 500  # events of one log; of all logs if much waits: idle endpoints are not to get the longest queue
+_PAGE_SIZE: Final = MAX_OPEN // BUCKETS  # bytes: a new owner reads all logs of an app at once
 _STATES_AT_ONCE: Final = 1_000
 _START: Final = b"0-0"
 _OVERHEAD: Final = 300  # bytes of memory that an event takes beside its body
@@ -206,7 +207,7 @@ class AppLogs:
         self._reads += 1
         each.reading, each.is_behind = self._reads, False
         page = _PAGE // len(self._logs) if self._is_full else _PAGE
-        self._ask(each, READ_LOG, each.after, page, int(keep), then=partial(self._have_read, self._reads, page))
+        self._ask(each, READ_LOG, each.after, page, int(keep), _PAGE_SIZE, then=partial(self._have_read, self._reads))
 
     def read_on(self) -> None:
         """Read all logs that may have more: an endpoint is idle, or less waits here."""
@@ -218,7 +219,7 @@ class AppLogs:
     def _is_full(self) -> bool:
         return self._open - self._dispatcher.held_size(self.app_id) >= MAX_OPEN
 
-    def _have_read(self, number: int, page: int, each: _Log, answer: Any) -> None:
+    def _have_read(self, number: int, each: _Log, answer: Any) -> None:
         if each.reading != number:
             return  # the log is read from its beginning since
         each.reading = 0
@@ -227,7 +228,7 @@ class AppLogs:
         if not answer[0]:
             self._on_lost()
             return
-        _, entries, dropped, now = answer
+        _, entries, dropped, now, more = answer
         for entry_id, fields in entries:
             each.after = entry_id
             if entry_id not in each.known:
@@ -235,7 +236,7 @@ class AppLogs:
                 self._take(each, entry_id, fields, now)
         if dropped:
             self._warn_of_dropped(each, int(dropped))
-        if len(entries) == page or each.is_behind:
+        if more or each.is_behind:
             self.read(each)
 
     def _take(self, each: _Log, entry_id: bytes, fields: list[bytes], now: int) -> None:

@@ -114,14 +114,24 @@ if ARGV[6] == '1' then
   for _, key in ipairs({'', ':told', ':owner', ':lost'}) do redis.call('PEXPIRE', hooks .. key, DAY) end
 end
 local entries = redis.call('XRANGE', hooks, '(' .. ARGV[4], '+', 'COUNT', ARGV[5])
-return {1, entries, redis.call('GET', hooks .. ':lost'), now}
+local more, size = #entries == tonumber(ARGV[5]) and 1 or 0, 0
+for i, entry in ipairs(entries) do
+  for _, text in ipairs(entry[2]) do size = size + #text end
+  if i > 1 and size > tonumber(ARGV[7]) then
+    more = 1
+    for j = #entries, i, -1 do entries[j] = nil end
+    break
+  end
+end
+return {1, entries, redis.call('GET', hooks .. ':lost'), now, more}
 """.replace("DAY", str(DAY)),
     ANNOUNCE_PRELUDE,
 )
-"""Read a log behind an entry. Arguments: HOST ENTRY MOST KEEP.
+"""Read a log behind an entry. Arguments: HOST ENTRY MOST KEEP BYTES.
 
-KEEP: 1 to keep all keys of the log for another day. Answer: 1 (0: HOST is not the owner), entries, number of events
-that were dropped, time of Redis in milliseconds."""
+KEEP: 1 to keep all keys of the log for another day. Answer: 1 (0: HOST is not the owner), at most MOST entries that
+have at most BYTES together, or one that is larger, number of events that were dropped, time of Redis in milliseconds, 1
+if there may be more entries."""
 
 SETTLE: Final = Script(
     """
