@@ -9,13 +9,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from typing import Any, cast
 
 import pytest
 
 from soundpost.core.connection import Connection
 from soundpost.core.observer import Observer
 from soundpost.server import server
-from soundpost.server.connections import websocket_connection
 from soundpost.server.connections.socket_poller import AT_ONCE
 from soundpost.server.connections.socket_transport import SocketTransport
 from soundpost.server.connections.websocket_connection import WebSocketConnection
@@ -37,13 +37,25 @@ class Calls(Observer):
         self._function(connection)
 
 
+class WithoutLimit:
+    """Settings of an app whose limit of messages cannot be asked, by a fault of the server."""
+
+    def __init__(self, settings: Any) -> None:
+        self._settings = settings
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "max_message_size":
+            raise RuntimeError("a fault of the server")
+        return getattr(self._settings, name)
+
+
 @pytest.fixture(params=["few", "many", "loop"] if HAS_EPOLL else ["loop"])
 def ticked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[TickedServer]:
-    if request.param == "many":
-        monkeypatch.setattr(websocket_connection, "FEW", 0)
     if request.param == "loop":
         monkeypatch.setattr(server, "has_epoll", lambda: False)
     with ticked_server() as ticked:
+        if request.param == "many":
+            ticked.server.loop_reader.most_websockets = 0
         yield ticked
 
 
@@ -61,9 +73,9 @@ def is_served(client: RawSocket) -> bool:
 
 
 @pytest.mark.skipif(not HAS_EPOLL, reason="the loop reads all sockets")
-def test_a_loop_turn_reads_a_bounded_number_of_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket_connection, "FEW", 0)
+def test_a_loop_turn_reads_a_bounded_number_of_sockets() -> None:
     with ticked_server() as ticked, ExitStack() as stack:
+        ticked.server.loop_reader.most_websockets = 0
         clients = [stack.enter_context(ticked.connect()) for _ in range(3 * AT_ONCE)]
         acted_on: list[str] = []
         after_a_turn: list[int] = []
@@ -81,9 +93,9 @@ def test_a_loop_turn_reads_a_bounded_number_of_sockets(monkeypatch: pytest.Monke
 
 
 @pytest.mark.skipif(not HAS_EPOLL, reason="the loop reads all sockets")
-def test_the_first_connections_are_read_by_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket_connection, "FEW", 2)
+def test_the_first_connections_are_read_by_the_loop() -> None:
     with ticked_server() as ticked, ExitStack() as stack:
+        ticked.server.loop_reader.most_websockets = 2
         clients = [stack.enter_context(ticked.connect()) for _ in range(4)]
         transports = [connection_of(ticked, client)._transport for client in clients]
         pollers = [each._poller for each in transports if isinstance(each, SocketTransport)]
@@ -152,18 +164,17 @@ def test_who_is_dropped_while_its_input_is_read_harms_nobody(
 
 
 def test_a_connection_is_dropped_if_its_input_cannot_be_handled(
-    ticked: TickedServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ticked: TickedServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Also by a fault of the server that no part of it has foreseen."""
     with ticked.connect() as client, ticked.connect() as bystander:
-
-        def fail(data: bytes, most: int) -> bytes | None:
-            raise RuntimeError("a fault of the server")
-
-        with caplog.at_level(logging.ERROR), monkeypatch.context() as patched:
-            patched.setattr(websocket_connection, "read_single", fail)
+        app = ticked.server.node.by_id["1"]
+        settings: Any = app.settings
+        app.settings = cast(Any, WithoutLimit(settings))
+        with caplog.at_level(logging.ERROR):
             client.send(PING)
             ticked.until(lambda: ticked.server.open_websockets == 1)
+        app.settings = settings
         assert "a fault of the server" in caplog.text
         assert is_served(bystander)
 

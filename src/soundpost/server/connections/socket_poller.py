@@ -23,6 +23,8 @@ log = logging.getLogger("soundpost.server")
 
 AT_ONCE: Final = 64
 """Largest number of sockets that are served in a loop turn."""
+FEW: Final = 1_000
+"""WebSockets that the loop reads: all of them take some milliseconds of a turn. Further ones wait for one another."""
 LOST_AT_ONCE: Final = 256
 """Largest number of lost sockets that are closed in a loop turn: some 5 ms."""
 
@@ -78,6 +80,8 @@ class LoopReader:
     def __init__(self, loop: asyncio.AbstractEventLoop, poller: SocketPoller) -> None:
         """``poller`` gets the sockets of connections that are reset."""
         self.lost = LostSockets(loop.call_soon)
+        self.most_websockets = FEW
+        """Number of open WebSockets from which on further ones are a poller's."""
         self._loop = loop
         self._poller = poller
 

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 _CLOSE_FRAME: Final = 0x80 | frames.CLOSE
 _LONGEST_CLOSE: Final = 131  # bytes of a client's close frame: header, mask and reason
 _WS_PING: Final = frames.encode_frame(frames.PING, b"")
-FEW: Final = 1_000
-"""WebSockets that the loop reads: all of them take some milliseconds of a turn. Further ones have to wait for one
-another."""
 _PIECE: Final = 16_384
 """Bytes of blocked output that the transport gets at a time; they count as waiting until the last is sent."""
 
@@ -111,7 +108,8 @@ class WebSocketConnection(Connection):
         """Answer the handshake, greet the client, and begin to ping it when it is silent."""
         server = self._server
         if isinstance(self._transport, SocketTransport):
-            self._transport.read_by(server.loop_reader if server.open_websockets < FEW else server.poller)
+            is_one_of_few = server.open_websockets < server.loop_reader.most_websockets
+            self._transport.read_by(server.loop_reader if is_one_of_few else server.poller)
         server.open_websockets += 1
         server.wheel.add(self, liveness.ping_after(self.app.settings))
         self.app.node.opened(self, handshake)
