@@ -1,0 +1,72 @@
+"""Events that are only declared: classes with fields and keywords, and no method of their own, as most events are.
+
+All that such an event has of its own is the values of its fields, so the rest is found out once for each class.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, Final
+
+from msgspec import Struct
+
+from soundpost.broadcasting.channels import names_of
+from soundpost.broadcasting.event import Broadcastable, Event
+
+_METHODS: Final = ("broadcast_on", "broadcast_as", "broadcast_with", "broadcast_when")
+_KEYWORDS: Final = ("__broadcast_channels__", "__broadcast_name__", "ephemeral")
+_methods_of: Final = attrgetter(*_METHODS)
+_BASES: Final = (Broadcastable, object)
+_INHERITED: Final = _methods_of(Broadcastable)
+attributes_of: Final = attrgetter(*_METHODS, *_KEYWORDS)
+"""Return what a class of events says of its events, which a test may have replaced for a while."""
+
+
+class Declaration(Struct, frozen=True):
+    """The parts that all events of a class share."""
+
+    attributes: tuple[Any, ...]
+    """The result of :func:`attributes_of` for the class: with another one the declaration does not hold."""
+    fields: list[str]
+    """The keys of an event's ``__dict__``, in order: with other ones something of the event itself is replaced."""
+    channels: tuple[str, ...]
+    """The full names of the channels of all events, each once; empty if they depend on fields."""
+    name: str
+    ephemeral: bool
+
+
+@lru_cache(maxsize=1_000)
+def declaration_of(kind: Any, identity: int) -> Declaration | None:
+    """Return the declaration of a class; None if events of the class may be more than their fields.
+
+    ``identity`` keeps classes apart that a metaclass calls equal.
+    """
+    # A mixin, a metaclass or a descriptor may make the fields something else than what is in ``__dict__``.
+    is_plain = type(kind) is type and all(issubclass(each, Event) or each in _BASES for each in kind.__mro__)
+    if not is_plain or kind is Event:
+        return None
+    cls: Any = kind
+    fields = [field.name for field in dataclasses.fields(cls)]
+    channels = cls.__broadcast_channels__
+    if (
+        not channels
+        or _methods_of(cls) != _INHERITED
+        or cls.__getattribute__ != object.__getattribute__
+        or any(hasattr(cls, name) for name in ("__getattr__", "model_dump"))
+        or any(name.startswith("_") or _is_descriptor(cls, name) for name in fields)
+    ):
+        return None
+    return Declaration(
+        attributes=attributes_of(cls),
+        fields=fields,
+        channels=() if any("{" in channel.name for channel in channels) else tuple(names_of(list(channels))),
+        name=cls.__broadcast_name__ or cls.__name__,
+        ephemeral=cls.ephemeral is True,
+    )
+
+
+def _is_descriptor(kind: type, name: str) -> bool:
+    return hasattr(type(inspect.getattr_static(kind, name, None)), "__get__")
