@@ -72,7 +72,8 @@ class Broadcaster(HistoryAccess):
         SQLAlchemy session whose commit the event waits for. For an option not given here the event's class decides,
         then the settings. Raises BroadcastError, PayloadError, and ConfigurationError for a wrong option.
         """
-        _check_one_event("broadcast", event, misplaced)
+        if misplaced:
+            raise _more_than_an_event("broadcast", event)
         options = self._send_options(event, queue, after_commit, on_error)
         self._send(self._messages(event, to_others, socket_id, via, ephemeral), event, options, session)
 
@@ -93,7 +94,8 @@ class Broadcaster(HistoryAccess):
         With a ``session`` the event waits for its commit, and this call returns at once. No other transaction is waited
         for: those of asynchronous code are not known.
         """
-        _check_one_event("abroadcast", event, misplaced)
+        if misplaced:
+            raise _more_than_an_event("abroadcast", event)
         options = self._send_options(event, queue, False, on_error)
         await self._asend(self._messages(event, to_others, socket_id, via, ephemeral), event, options, session)
 
@@ -189,7 +191,7 @@ class Broadcaster(HistoryAccess):
             for options, messages in batch.take():
                 self._deliver(messages, options.queue, "log")
 
-        if self.transactions is None or not self.transactions.defer(send_the_rest):
+        if not self._deferred(send_the_rest):
             batch.is_over = True
 
     def abatch(self) -> AsyncBatch:
@@ -266,10 +268,16 @@ class Broadcaster(HistoryAccess):
             self._send_untraced(traced, event, options, session)
 
     def _send_untraced(self, messages: list[Message], event: Any, options: SendOptions, session: Any) -> None:
-        if not messages or self._record(messages, event, options, session):
+        if not messages:
             return
-        if session is not None or not self._gather(messages, options):
+        if self._fakes:
+            self._record(messages, event, options, session)
+            return
+        batch = None if session is not None else current_batch.get()
+        if batch is None:
             self._dispatch(messages, options, session)
+        else:
+            self._gather(messages, options, batch)
 
     async def _asend(self, messages: list[Message], event: Any, options: SendOptions, session: Any = None) -> None:
         if tracing.tracer is None or not messages:
@@ -282,34 +290,38 @@ class Broadcaster(HistoryAccess):
         if session is not None:
             self._send_untraced(messages, event, options, session)  # notes the messages, and does not block
             return
-        if not messages or self._record(messages, event, options, None) or self._gather(messages, options):
+        if not messages:
             return
-        await self._adispatch(messages, options)
+        if self._fakes:
+            self._record(messages, event, options, None)
+            return
+        batch = current_batch.get()
+        if batch is None:
+            await self._adispatch(messages, options)
+        else:
+            self._gather(messages, options, batch)
 
-    def _record(self, messages: list[Message], event: Any, options: SendOptions, session: Any) -> bool:
-        if not self._fakes:
-            return False
+    def _record(self, messages: list[Message], event: Any, options: SendOptions, session: Any) -> None:
         pending = session is not None or (
             options.after_commit and self.transactions is not None and self.transactions.is_open()
         )
         self._fakes[-1].record(messages, event, pending=pending)
-        return True
 
-    def _gather(self, messages: list[Message], options: SendOptions) -> bool:
-        batch = current_batch.get()
-        if batch is None:
-            return False
-        encrypted = [self._encrypted(message) for message in messages]
+    def _gather(self, messages: list[Message], options: SendOptions, batch: Batch) -> None:
+        """Have messages join a batch, once the open transaction is committed if they wait for that."""
+        encrypted = self._encrypted(messages)
+        if not (options.after_commit and self._deferred(partial(self._join, encrypted, options, batch))):
+            self._join(encrypted, options, batch)
 
-        def join() -> None:
-            if batch.is_over:  # it was the batch of another database's transaction
-                self._deliver(encrypted, options.queue, "log")
-            else:
-                batch.messages += [(message, options) for message in encrypted]
+    def _join(self, messages: list[Message], options: SendOptions, batch: Batch) -> None:
+        if batch.is_over:  # it was the batch of another database's transaction
+            self._deliver(messages, options.queue, "log")
+        else:
+            batch.messages += [(message, options) for message in messages]
 
-        if not (options.after_commit and self.transactions is not None and self.transactions.defer(join)):
-            join()
-        return True
+    def _deferred(self, send: Callable[[], None]) -> bool:
+        """Have a function called once the open transaction is committed; return False if none is open here."""
+        return self.transactions is not None and self.transactions.defer(send)
 
     @contextmanager
     def _gathering(self) -> Iterator[Batch]:
@@ -322,19 +334,19 @@ class Broadcaster(HistoryAccess):
 
     def _dispatch(self, messages: list[Message], options: SendOptions, session: Any) -> None:
         try:
-            encrypted = [self._encrypted(message) for message in messages]
+            encrypted = self._encrypted(messages)
         except ConfigurationError as error:
             _failed(error, options.on_error)
             return
-
-        def send() -> None:
-            self._deliver(encrypted, options.queue, "log")  # the caller is not there any more
-
+        if session is None and not options.after_commit:
+            self._deliver(encrypted, options.queue, options.on_error)
+            return
+        send = partial(self._deliver, encrypted, options.queue, "log")  # the caller is not there any more
         if session is not None:
             from soundpost.broadcasting.session_commit import after_commit
 
             after_commit(session, send)
-        elif not (options.after_commit and self.transactions is not None and self.transactions.defer(send)):
+        elif not self._deferred(send):
             self._deliver(encrypted, options.queue, options.on_error)
 
     def _deliver(self, messages: list[Message], queue: str, on_error: str) -> None:
@@ -345,7 +357,7 @@ class Broadcaster(HistoryAccess):
 
     async def _adispatch(self, messages: list[Message], options: SendOptions) -> None:
         try:
-            encrypted = [self._encrypted(message) for message in messages]
+            encrypted = self._encrypted(messages)
         except ConfigurationError as error:
             _failed(error, options.on_error)
             return
@@ -357,8 +369,14 @@ class Broadcaster(HistoryAccess):
         except (BroadcastError, ConfigurationError) as error:
             _failed(error, options.on_error)
 
-    def _encrypted(self, message: Message) -> Message:
-        """Return a message of an encrypted channel encrypted, so that neither a queue nor the server can read it."""
+    def _encrypted(self, messages: list[Message]) -> list[Message]:
+        """Return messages with those of encrypted channels encrypted: neither a queue nor the server can read them."""
+        for message in messages:
+            if is_encrypted(message.channels[0]):
+                return [self._encrypted_if_secret(each) for each in messages]
+        return messages
+
+    def _encrypted_if_secret(self, message: Message) -> Message:
         channel = message.channels[0]
         if not is_encrypted(channel):
             return message
@@ -369,14 +387,13 @@ class Broadcaster(HistoryAccess):
         return replace(message, data=encrypt(channel, message.data, key), key_id=key_id(key))
 
 
-def _check_one_event(function: str, event: Any, misplaced: tuple[object, ...]) -> None:
-    if misplaced:
-        publish = f"{function.removesuffix('broadcast')}publish"
-        channels = f"{event!r:.60}" if isinstance(event, str) else "channels"
-        raise TypeError(
-            f"{function}() takes one object, the event: to send a name and data without an event class, use "
-            f"{publish}({channels}, name, data)"
-        )
+def _more_than_an_event(function: str, event: Any) -> TypeError:
+    publish = f"{function.removesuffix('broadcast')}publish"
+    channels = f"{event!r:.60}" if isinstance(event, str) else "channels"
+    return TypeError(
+        f"{function}() takes one object, the event: to send a name and data without an event class, use "
+        f"{publish}({channels}, name, data)"
+    )
 
 
 def _failed(error: BroadcastError | ConfigurationError, on_error: str) -> None:
