@@ -13,7 +13,7 @@ from soundpost.backplane.redis.history import Histories
 from soundpost.backplane.redis.kept_channel import KeptChannel
 from soundpost.backplane.redis.login import Address, Login
 from soundpost.backplane.redis.redis import Redis
-from soundpost.backplane.redis.servers import Plain
+from soundpost.backplane.redis.servers import Standalone
 from soundpost.core.app_settings import HistorySettings
 from soundpost.core.history import KeptEvent
 
@@ -32,7 +32,7 @@ async def test_old_events_of_very_many_channels_are_forgotten_over_several_turns
     def call_later(delay: float, callback: Callable[..., None], *arguments: Any) -> None:
         waiting.append(lambda: callback(*arguments))
 
-    redis = Redis(Plain(Address("127.0.0.1", 1), Login()), "test")
+    redis = Redis(Standalone(Address("127.0.0.1", 1), Login()), "test")
     histories = Histories({}, redis, max_size=1 << 20, clock=asyncio.get_running_loop().time, call_later=call_later)
     channels = [KeptChannel(f"room-{number}", RULE) for number in range(10)]
     for number, channel in enumerate(channels):
