@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from soundpost.backplane.deadlines import Deadlines
 from soundpost.core.member import Member
 from soundpost.core.outbox import CallLater, CallSoon
 
@@ -25,8 +25,6 @@ log = logging.getLogger("soundpost.server")
 
 _AT_ONCE: Final = 500
 """Number of ghosts that leave in one loop turn: some 5 ms."""
-_FEW_VOID: Final = 1_000
-"""Number of void ends that may stay in a heap, beside as many as there are ghosts."""
 
 
 class Ghosts:
@@ -36,37 +34,28 @@ class Ghosts:
         self._clock = clock
         self.channels: dict[str, ChannelEntry] = {}
         """Channels with ghosts, by name."""
-        self._until: dict[tuple[str, str], float] = {}  # end of the grace, by channel name and user id
-        self._ends: list[tuple[float, str, str]] = []  # heap of ends; those that are not in _until are void
+        self._ends: Deadlines[tuple[str, str]] = Deadlines()  # ends of graces, by channel name and user id
         self._numbers: dict[str, int] = {}  # number of ghosts by channel name
 
     def __len__(self) -> int:
-        return len(self._until)
+        return len(self._ends)
 
     def __iter__(self) -> Iterator[tuple[ChannelEntry, str, float]]:
-        for (name, user_id), until in self._until.items():
+        for (name, user_id), until in self._ends.items():
             yield self.channels[name], user_id, until
 
     @property
     def next_end(self) -> float | None:
-        """Return the time when the next grace is over; None if there is no ghost."""
-        while self._ends:
-            until, name, user_id = self._ends[0]
-            if self._until.get((name, user_id)) == until:
-                return until
-            heappop(self._ends)
-        return None
+        """Return a time before which no grace is over; None if there is no ghost."""
+        first = self._ends.first()
+        return None if first is None else first[0]
 
     def add(self, channel: ChannelEntry, user_id: str, seconds: float) -> bool:
         """Let a member stay for some seconds at least; return whether it is a new ghost."""
         until, key = self._clock() + seconds, (channel.name, user_id)
-        before = self._until.get(key)
+        before = self._ends.get(key)
         if before is None or before < until:
-            self._until[key] = until
-            heappush(self._ends, (until, *key))
-            if len(self._ends) > 2 * len(self._until) + _FEW_VOID:
-                self._ends = [(end, *of) for of, end in self._until.items()]
-                heapify(self._ends)
+            self._ends.set(key, until)
         if before is None:
             self.channels[channel.name] = channel
             self._numbers[channel.name] = self._numbers.get(channel.name, 0) + 1
@@ -74,26 +63,23 @@ class Ghosts:
 
     def take_back(self, channel: ChannelEntry, newcomer: Member) -> None:
         """Have a member who has just joined take the place of its ghost, if there is one, with its new info."""
-        if (channel.name, newcomer.id) in self._until and channel.members is not None:
+        if self._ends.get((channel.name, newcomer.id)) is not None and channel.members is not None:
             self._forget(channel.name, newcomer.id)
             channel.members.leave(newcomer.id)
             channel.members.renew(newcomer)
 
     def pop_due(self) -> tuple[ChannelEntry, str] | None:
         """Remove and return a ghost whose grace is over; None if there is none."""
-        until = self.next_end
-        if until is None or until > self._clock():
-            return None
-        _, name, user_id = heappop(self._ends)
-        return self._forget(name, user_id), user_id
+        key = self._ends.pop_due(self._clock())
+        return None if key is None else (self._forget(*key), key[1])
 
     def pop_of(self, user_id: str | None) -> list[tuple[ChannelEntry, str]]:
         """Remove and return the ghosts of a user; with None those of all users."""
-        keys = [key for key in self._until if user_id in (None, key[1])]
+        keys = [key for key, _ in self._ends.items() if user_id in (None, key[1])]
         return [(self._forget(*key), key[1]) for key in keys]
 
     def _forget(self, name: str, user_id: str) -> ChannelEntry:
-        del self._until[name, user_id]
+        self._ends.discard((name, user_id))
         self._numbers[name] -= 1
         if self._numbers[name]:
             return self.channels[name]

@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from soundpost.backplane.deadlines import Deadlines
 from soundpost.core import webhook_records
 from soundpost.core.outbox import CallLater, CallSoon
 from soundpost.core.presence_grace import SENT_AWAY
@@ -28,8 +28,6 @@ log = logging.getLogger("soundpost.server")
 
 _AT_ONCE: Final = 500
 """Number of users whose graces end in one loop turn."""
-_FEW_VOID: Final = 1_000
-"""Number of void ends that may stay in the heap, beside as many as there are users."""
 
 Key = tuple[str, str]
 """App id and user id."""
@@ -78,7 +76,7 @@ class SignedInUsers:
         self._call_later = call_later
         self._report = report
         self._users: dict[Key, SignedInUser] = {}
-        self._ends: list[tuple[float, Key]] = []  # heap of the ends of graces; some are void
+        self._ends: Deadlines[Key] = Deadlines()  # ends of the graces of users without connections
         self._timer: float | None = None  # time for which the earliest timer is set
         self._watchers: dict[Key, list[PeersHandler]] = {}
 
@@ -91,6 +89,7 @@ class SignedInUsers:
         if node not in user.nodes:
             user.nodes.append(node)
         user.until = 0.0
+        self._ends.discard((app_id, user_id))
 
     def sign_out(self, node: PeersHandler, app_id: str, user_id: str, linger: float, is_last: bool) -> None:
         """Note that a connection of a user on a node is gone, perhaps its last one there."""
@@ -161,6 +160,7 @@ class SignedInUsers:
     def _tell_offline(self, key: Key) -> None:
         app_id, user_id = key
         user = self._users.pop(key)
+        self._ends.discard(key)
         self._tell_watchers(app_id, user_id, False)
         if "user_offline" in self._apps[app_id].reports:
             is_final = self._clock() - user.left_at >= HELD
@@ -169,15 +169,13 @@ class SignedInUsers:
     # Graces
 
     def _end_later(self, key: Key, user: SignedInUser) -> None:
-        heappush(self._ends, (user.until, key))
-        if len(self._ends) > 2 * len(self._users) + _FEW_VOID:
-            self._ends = [(left.until, of) for of, left in self._users.items() if not left.nodes]
-            heapify(self._ends)
+        self._ends.set(key, user.until)
         self._set_timer()
 
     def _set_timer(self) -> None:
-        until = self._ends[0][0]
-        if self._timer is None or until < self._timer:
+        first = self._ends.first()
+        if first is not None and (self._timer is None or first[0] < self._timer):
+            until = first[0]
             self._timer = until
             self._call_later(max(0.0, until - self._clock()), partial(self._on_time, until))
 
@@ -190,15 +188,14 @@ class SignedInUsers:
         """End the graces that are over, some in each loop turn."""
         now = self._clock()
         for _ in range(_AT_ONCE):
-            if not self._ends or self._ends[0][0] > now:
+            key = self._ends.pop_due(now)
+            if key is None:
                 break
-            until, key = heappop(self._ends)
-            user = self._users.get(key)
-            if user is not None and not user.nodes and user.until == until:
-                self._tell_offline(key)
-        if self._ends and self._ends[0][0] <= now:
+            self._tell_offline(key)
+        first = self._ends.first()
+        if first is not None and first[0] <= now:
             self._call_soon(self.end_due)
-        elif self._ends:
+        else:
             self._set_timer()
 
     def end_of_user(self, app_id: str, user_id: str) -> None:
