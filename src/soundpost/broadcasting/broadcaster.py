@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any, Never, Protocol
+
+from msgspec.structs import replace
 
 from soundpost.broadcasting import tracing
 from soundpost.broadcasting.batches import AsyncBatch, Batch, SendOptions, current_batch

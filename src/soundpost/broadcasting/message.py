@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from soundpost.broadcasting.socket_id import valid_socket_id
 from soundpost.errors import JsonError, PayloadError
@@ -32,9 +33,7 @@ def _new_id() -> str:
     return next(_ids())
 
 
-# Not frozen: measured to make one, 1.2 µs, 2.5 frozen. Nothing changes a message after it was made.
-@dataclass(slots=True, unsafe_hash=True)
-class Message:
+class Message(Struct, eq=False, gc=False):
     """One event ready to be sent: to at most 100 channels, or to one encrypted channel.
 
     ``data`` is the text as clients get it, usually JSON. ``excluded`` is the socket id that is left out. ``connection``
@@ -42,7 +41,12 @@ class Message:
     delivers the event once. ``ephemeral`` events are not kept in a channel's history. A ``repeated`` message may have
     been sent before. ``key_id`` names the key that encrypted the data, for a channel's history. ``trace`` has
     ``traceparent`` and ``tracestate`` of the call that broadcast the event, if calls are traced.
+
+    ``msgspec.structs.replace`` returns a message with other fields. Nothing changes a message after it was made.
     """
+
+    # A Struct without garbage collection, as every broadcast makes one. Measured: 0.9 µs, 1.2 as a dataclass; 100,000
+    # that wait are no work for the collector.
 
     channels: tuple[str, ...]
     name: str
@@ -51,14 +55,33 @@ class Message:
     connection: str = ""
     id: str = field(default_factory=_new_id)
     ephemeral: bool = False
-    repeated: bool = field(default=False, compare=False)
+    repeated: bool = False
     key_id: str | None = None
-    trace: Mapping[str, str] | None = field(default=None, compare=False)
+    trace: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         # A socket id may come from a header, a queue or the application; a text that is none is left out.
         if self.excluded is not None:
             self.excluded = valid_socket_id(self.excluded)
+
+    def __eq__(self, other: object) -> bool:
+        return self._identity() == other._identity() if isinstance(other, Message) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[Any, ...]:
+        """Return all that makes this message another than others: an attempt and a trace do not."""
+        return (
+            self.channels,
+            self.name,
+            self.data,
+            self.excluded,
+            self.connection,
+            self.id,
+            self.ephemeral,
+            self.key_id,
+        )
 
     def to_json(self) -> str:
         """Return short JSON, which :meth:`from_json` of this release and later ones reads."""

@@ -9,10 +9,10 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from soundpost.broadcasting.delivery import exit_hooks
 from soundpost.broadcasting.delivery.exit_hooks import FLUSH_TIME

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import structs
 
 from soundpost.broadcasting.drivers.batch_limit import ASK, BatchLimit
 from soundpost.broadcasting.message import Message
@@ -84,7 +86,7 @@ def requests_for(
     limit = limit or BatchLimit.of_small(settings)
     if settings.driver != "soundpost":  # other servers have no histories, and may refuse a field they do not know
         messages = [
-            replace(message, ephemeral=False, key_id=None) if message.ephemeral or message.key_id else message
+            structs.replace(message, ephemeral=False, key_id=None) if message.ephemeral or message.key_id else message
             for message in messages
         ]
     most_bytes = limit.bytes - len(b'{"batch":[]}')
