@@ -82,6 +82,7 @@ class HubPeers:
         self._node: PeersHandler
         self.reaches_all = True
         self.is_behind = False
+        self.is_alone = False
 
     def attach(self, node: PeersHandler) -> None:
         """Take the node that everything from the others goes to."""

@@ -131,6 +131,11 @@ class MemoryRegistry:
         """Take a new node."""
         self._nodes[node] = None
 
+    @property
+    def is_alone(self) -> bool:
+        """Tell whether the registry has one node only."""
+        return len(self._nodes) == 1
+
     # Connections
 
     def admit(

@@ -47,6 +47,10 @@ class Registry(Protocol):
     def is_behind(self) -> bool:
         """Tell whether very much that was stated to other hosts is still unanswered."""
 
+    @property
+    def is_alone(self) -> bool:
+        """Tell whether the registry has one node only, of all hosts."""
+
     def reconfigure(self, apps: Iterable[AppSettings]) -> None:
         """Take other apps, or other settings. An app that is gone is kept until its connections have left."""
 

@@ -43,6 +43,11 @@ class SingleNode:
         """Tell whether very much that was stated to other hosts is still unanswered."""
         return self._registry.is_behind
 
+    @property
+    def is_alone(self) -> bool:
+        """Tell whether there are no other nodes."""
+        return self._registry.is_alone
+
     def attach(self, node: PeersHandler) -> None:
         """Take the node that everything from the others goes to."""
         self._node = node

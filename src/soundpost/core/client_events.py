@@ -62,9 +62,10 @@ def _relay(connection: Connection, message: ClientMessage) -> None:
     _check_rate(connection)
     user_id = channel.subscribers[connection] if channel.kind.is_presence else None
     frame = messages.client_event(message.event, channel.name, data, user_id)
-    outgoing = OutgoingEvent(channel.name, frame, connection.socket_id, False, None, False, True)  # ephemeral
     app.figures.client_events += 1
-    app.node.peers.publish(settings.id, outgoing)
+    if not channel.send_to_other(connection, frame):
+        outgoing = OutgoingEvent(channel.name, frame, connection.socket_id, False, None, False, True)  # ephemeral
+        app.node.peers.publish(settings.id, outgoing)
     if app.reports:
         reports.client_event(connection, channel, message.event, data)
     for observer in app.node.observers:

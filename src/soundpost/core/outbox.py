@@ -122,6 +122,11 @@ class Outbox:
         self.at_once, self.chunk, self.most_waiting = _AT_ONCE, _CHUNK, _MOST_WAITING
         self._left = self.at_once  # deliveries until the next look at the clock
 
+    @property
+    def is_free(self) -> bool:
+        """Tell whether what a client's input brings may be written at once: nothing waits before it."""
+        return self.is_reading and not self._channels and not self._unsent
+
     def mark(self, channel: Flushable) -> None:
         """Note a channel that has its first frame of this loop turn."""
         if not self._is_scheduled and not self.is_reading:

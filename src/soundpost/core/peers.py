@@ -201,6 +201,10 @@ class Peers(Protocol):
     def is_behind(self) -> bool:
         """Tell whether very much that this node has told is still unanswered: what can wait should."""
 
+    @property
+    def is_alone(self) -> bool:
+        """Tell whether there are no other nodes: what only this node's clients get need not be published."""
+
     def attach(self, node: PeersHandler) -> None:
         """Take the node that everything from the others goes to. Called once, before all other methods."""
 

@@ -29,6 +29,15 @@ class Subscribers:
             return self._many
         return () if self._one is None else (self._one,)
 
+    def other_than(self, connection: Connection) -> Connection | None:
+        """Return the only other subscriber beside one of two; None if there are not two."""
+        many = self._many
+        if many is not None and len(many) == 2:
+            for other in many:
+                if other is not connection:
+                    return other
+        return None
+
     def __len__(self) -> int:
         if self._many is not None:
             return len(self._many)

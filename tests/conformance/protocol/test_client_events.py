@@ -308,17 +308,6 @@ def say_in_one_read(client: Client, *events: str, channel: str = ROOM) -> None:
     outbox.end_reading()
 
 
-def test_the_only_other_has_what_one_read_brought_at_once_and_in_one_write() -> None:
-    ann, bob = pair(Stage())
-    bob.read()
-
-    say_in_one_read(ann, "client-a", "client-b")
-
-    assert len(bob.writes) == 1
-    assert [message["event"] for message in bob.read()] == ["client-a", "client-b"]
-    assert ann.read() == []
-
-
 def test_what_several_clients_send_in_a_turn_is_joined_for_the_others() -> None:
     stage = Stage()
     ann, bob = pair(stage)

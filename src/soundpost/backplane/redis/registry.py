@@ -127,6 +127,11 @@ class RedisRegistry:
         """Tell whether Redis has very many commands of this host to answer."""
         return self._redis.unanswered > _MANY_UNANSWERED
 
+    @property
+    def is_alone(self) -> bool:
+        """Return False: other hosts may come at any time."""
+        return False
+
     def reconfigure(self, apps: Iterable[AppSettings]) -> None:
         """Take other apps, or other settings. An app that is gone is kept until its connections have left."""
         apps = tuple(apps)
