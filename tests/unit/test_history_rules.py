@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from soundpost.core import history
+from soundpost.core import history_rules
 from soundpost.core.app_settings import HistorySettings
-from soundpost.core.history import HistoryRules
+from soundpost.core.history_rules import HistoryRules
 
 
 def rules(*patterns: str) -> HistoryRules:
@@ -51,7 +51,7 @@ def test_the_first_entry_that_matches_counts() -> None:
 
 
 def test_only_so_many_names_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "_REMEMBERED", 10)
+    monkeypatch.setattr(history_rules, "_REMEMBERED", 10)
     known = rules("a*")
     for number in range(100):
         assert known.of(f"a{number}") is not None

@@ -8,7 +8,7 @@ from typing import Final
 from soundpost.backplane.channel_history import ChannelHistory
 from soundpost.backplane.expiry_queue import ExpiryQueue
 from soundpost.core.app_settings import HistorySettings
-from soundpost.core.history import HistoryRules
+from soundpost.core.history_rules import HistoryRules
 
 _EMPTY_CHANNELS: Final = 10_000
 """Largest number of channels of an app that are remembered without events."""

@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from soundpost.backplane.app_history import AppHistory
 from soundpost.core.app_settings import HistorySettings
-from soundpost.core.history import GapReason, HistoryRules, KeptEvent
+from soundpost.core.history import GapReason, KeptEvent
+from soundpost.core.history_rules import HistoryRules
 
 
 class _Channel(Struct, array_like=True):

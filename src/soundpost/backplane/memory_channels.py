@@ -11,7 +11,7 @@ from soundpost.backplane.ghosts import Ghosts
 from soundpost.backplane.members import Members
 from soundpost.backplane.occupancy import Occupancy
 from soundpost.core.app_settings import AppSettings
-from soundpost.core.history import HistoryRules
+from soundpost.core.history_rules import HistoryRules
 from soundpost.core.peers import PeersHandler
 from soundpost.wire.channel_names import kind_of
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from soundpost.core.channel import Channel
 from soundpost.core.figures import AppFigures
-from soundpost.core.history import HistoryRules
+from soundpost.core.history_rules import HistoryRules
 from soundpost.core.replay_allowances import ReplayAllowances
 from soundpost.wire import codes
 from soundpost.wire.channel_names import Kind

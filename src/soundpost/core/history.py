@@ -5,20 +5,13 @@ The backplane keeps the events and gives each its offset; a node hands them to c
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
-from typing import Final, Literal
+from typing import Literal
 
 from msgspec import Struct
-
-from soundpost.core.app_settings import HistorySettings
 
 GapReason = Literal["age", "number", "generation", "deleted", "limited", "unknown"]
 """Cause of a gap: events too old to be kept, too many of them, another generation, a deleted history, too many
 replays for one client, or a place that cannot be known."""
-
-_REMEMBERED: Final = 10_000
-"""Largest number of channel names whose rule is remembered."""
 
 
 class HistoryRequest(Struct, frozen=True, array_like=True, gc=False):
@@ -63,41 +56,3 @@ class HistoryPage(Struct, frozen=True, array_like=True, gc=False):
     """True if no event follows that is kept already."""
     gap: GapReason | None = None
     """Reason why the page does not begin right after the requested position; None if it does."""
-
-
-class HistoryRules:
-    """The settings of an app's histories by channel name; names that were asked for are remembered."""
-
-    def __init__(self, settings: Iterable[HistorySettings]) -> None:
-        self._rules = [(channel_matcher(rule.channels), rule) for rule in settings]
-        self._known: dict[str, HistorySettings | None] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._rules)
-
-    def of(self, channel: str) -> HistorySettings | None:
-        """Return the settings of a channel's history; None if the channel keeps none."""
-        if not self._rules:
-            return None
-        try:
-            return self._known[channel]
-        except KeyError:
-            pass
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
-        rule = next((rule for matches, rule in self._rules if matches(channel)), None)
-        self._known[channel] = rule
-        return rule
-
-
-def channel_matcher(patterns: Iterable[str]) -> Callable[[str], object]:
-    """Return a function that tells whether a channel name matches one of the patterns."""
-    return re.compile("|".join(map(_expression, patterns)), re.DOTALL).fullmatch
-
-
-def _expression(pattern: str) -> str:
-    """Return the regular expression of a pattern. A part is looked for once, so no name takes long."""
-    first, *parts = [re.escape(part) for part in pattern.split("*")]
-    if not parts:
-        return first
-    return first + "".join(f"(?>.*?{part})" for part in parts[:-1]) + f".*{parts[-1]}"

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
-from soundpost.core.history import channel_matcher
+from soundpost.core.history_rules import channel_matcher
 from soundpost.core.inspection import RefusalLine, StartTail, TailLine, TailLines, TailWhat
 from soundpost.core.observer import Observer
 from soundpost.core.refusals import without_secrets

@@ -10,7 +10,7 @@ from soundpost.backplane.redis.buckets import bucket_limit
 from soundpost.backplane.redis.received import largest_frame
 from soundpost.backplane.redis.webhook_prelude import logged_names
 from soundpost.core.app_settings import AppSettings
-from soundpost.core.history import HistoryRules
+from soundpost.core.history_rules import HistoryRules
 from soundpost.core.peers import PeersHandler
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import Final
 import msgspec
 
 from soundpost.core.app import App
-from soundpost.core.history import HistoryPage, channel_matcher
+from soundpost.core.history import HistoryPage
+from soundpost.core.history_rules import channel_matcher
 from soundpost.core.peers import ChannelQuery, HistoryChannelsQuery, HistoryDeletion, HistoryQuery
 from soundpost.core.slices import in_slices
 from soundpost.documentation import page

@@ -12,7 +12,7 @@ import hiredis
 
 from soundpost.config.settings import ScalingSettings
 from soundpost.core.app_settings import AppSettings, HistorySettings
-from soundpost.core.history import HistoryRules
+from soundpost.core.history_rules import HistoryRules
 from soundpost.errors import SoundpostError
 from soundpost.tools.doctor.examination import ContinuingCheck
 from soundpost.tools.doctor.findings import FaultFound
