@@ -171,14 +171,9 @@ class HttpConnection(asyncio.Protocol):
         has_time = (self._has_asked and len(data) <= _SMALL_READ) or self._server.fair_queue.has_time()
         is_first = not self._unread
         if is_first and has_time and not self._has_to_wait and (whole := self._whole_in(data)) is not None:
-            node = self._server.node
-            node.outbox.is_reading = True
-            try:
-                self._take(whole)
-            finally:
-                node.outbox.end_reading()
+            self._take(whole)
             if self._responses:
-                node.after_sending(self._send_responses)
+                self._server.node.after_sending(self._send_responses)
             return
         self._unread += data
         if is_first and len(data) <= _SMALL_READ and _is_little(data):
