@@ -84,3 +84,19 @@ def test_deadlines_that_were_taken_back_leave_little_by_little() -> None:
         places = deadlines.places
         assert deadlines.pop_due(10_000.0) is None
         assert places - deadlines.places <= 20
+
+
+def test_an_end_behind_many_who_came_back_is_found_soon() -> None:
+    ends: Deadlines[tuple[str, str]] = Deadlines()
+    back, away = [("1", f"user-{number}") for number in range(100_000)], ("1", "away")
+    for user in back:
+        ends.set(user, HOUR)
+    ends.set(away, HOUR + 1)
+    for user in back:
+        ends.discard(user)
+
+    asked = 0
+    while ends.pop_due(HOUR * 2) != away:
+        asked += 1
+
+    assert asked < 250  # each call may take a millisecond

@@ -17,7 +17,7 @@ from soundpost.broadcasting.channels import names_of
 from soundpost.broadcasting.event import Broadcastable, Event
 
 _METHODS: Final = ("broadcast_on", "broadcast_as", "broadcast_with", "broadcast_when")
-_KEYWORDS: Final = ("__broadcast_channels__", "__broadcast_name__", "ephemeral")
+_KEYWORDS: Final = ("__broadcast_channels__", "__broadcast_name__", "__name__", "ephemeral")
 _methods_of: Final = attrgetter(*_METHODS)
 _BASES: Final = (Broadcastable, object)
 _INHERITED: Final = _methods_of(Broadcastable)

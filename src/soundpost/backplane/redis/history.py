@@ -309,10 +309,10 @@ class Histories:
             self._drop_expired(0)
 
     def _drop_expired(self, start: int) -> None:
+        self._is_housekeeping = False  # if it fails, the next housekeeping begins again
         end = self.rings.drop_expired_from(start, _AT_ONCE, microseconds())
-        if end is None:
-            self._is_housekeeping = False
-        else:
+        if end is not None:
+            self._is_housekeeping = True
             self._call_later(0, self._drop_expired, end)
 
     def _call_soon(self, callback: Callable[[], None]) -> None:
