@@ -151,6 +151,13 @@ def test_nobody_passes_no_guard(open_door: Open, nobody: str) -> None:
     assert door.ask("private-guarded").status == (500 if nobody == "class" else 403)
 
 
+@pytest.mark.parametrize("open_door", DOORS)
+def test_a_guard_that_is_not_defined_is_a_mistake(open_door: Open) -> None:
+    """Whoever a guard with a misspelt name should have kept out is not let in as the ordinary user."""
+    answer = _with_routes(open_door(lambda: "ann", debug=True)).ask("private-guarded")
+    assert (answer.status, "no guard is named 'first'" in answer.message) == (500, True)
+
+
 def _taking_a_request(find: Callable[[], Any]) -> Any:
     def guard(request: Request) -> Any:
         return find()

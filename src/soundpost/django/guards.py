@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from asgiref.sync import sync_to_async
 
-from soundpost.errors import ConfigurationError, RouteError
+from soundpost.broadcasting.authorization.users import check_guard
+from soundpost.errors import ConfigurationError
 
 log = logging.getLogger("soundpost.auth")
 
@@ -19,13 +20,13 @@ SESSION: Final = "session"
 
 def session_user(request: Any, guard: str | None) -> Any:
     """Return the user of a request, perhaps an ``AnonymousUser``. Raises RouteError for an undefined guard."""
-    _check_guard(guard)
+    check_guard(guard, (SESSION,))
     return getattr(request, "user", None)
 
 
 async def asession_user(request: Any, guard: str | None) -> Any:
     """Return the user of a request without blocking the event loop. Raises RouteError for an undefined guard."""
-    _check_guard(guard)
+    check_guard(guard, (SESSION,))
     auser = getattr(request, "auser", None)  # Django 5.0
     if auser is not None:
         return await auser()
@@ -56,8 +57,3 @@ def drf_guard(*authentication_classes: Any) -> Callable[[Any], Any]:
             return None
 
     return find
-
-
-def _check_guard(guard: str | None) -> None:
-    if guard not in (None, SESSION):
-        raise RouteError(f'no guard is called {guard!r}: define it with @channels.guard("{guard}")')

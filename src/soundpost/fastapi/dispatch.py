@@ -17,6 +17,7 @@ from fastapi import FastAPI, Request
 from soundpost.broadcasting.authorization import AuthRequest, ChannelRoutes, Context, Denied
 from soundpost.broadcasting.authorization.refusals import Misconfigured
 from soundpost.broadcasting.authorization.routes import RouteMatch, callback_name
+from soundpost.broadcasting.authorization.users import check_guard
 from soundpost.errors import RouteError
 from soundpost.fastapi.injection import check_declared
 from soundpost.fastapi.operations import (
@@ -63,8 +64,7 @@ class Dispatcher:
         """Return the outcome with the user, by a guard or by the dependency. Raises Denied if nobody is logged in."""
         if guard is None:
             return await self._ask(request, "/user", RequestOutcome())
-        if guard not in self._channels.guards:
-            raise RouteError(f"no guard is called {guard!r}: decorate one with channels.guard({guard!r})")
+        check_guard(guard, self._channels.guards)
         return await self._ask(request, f"/guards/{list(self._channels.guards).index(guard)}", RequestOutcome())
 
     @property

@@ -17,9 +17,9 @@ from soundpost.broadcasting import broadcast as default_broadcaster
 from soundpost.broadcasting.authorization import AuthEndpoint, ChannelRoutes
 from soundpost.broadcasting.authorization import channels as default_channels
 from soundpost.broadcasting.authorization.known_endpoints import remember_endpoint
+from soundpost.broadcasting.authorization.users import check_guard
 from soundpost.broadcasting.browser import Positions, echo_options, echo_script, versioned
 from soundpost.broadcasting.settings import BroadcastSettings
-from soundpost.errors import RouteError
 from soundpost.flask.config import URL_PREFIX, settings_of
 from soundpost.webhooks import Webhooks
 from soundpost.webhooks import default as default_webhooks
@@ -129,8 +129,7 @@ class BaseExtension:
         return self._url_prefix or app.config.get(URL_PREFIX) or "/broadcasting"
 
     def _user(self, guard: str | None) -> Any:
-        if guard is not None:
-            raise RouteError(f"no guard is named {guard!r}: decorate a function with @channels.guard({guard!r})")
+        check_guard(guard)
         return self._default_user() if self._load_user is None else self._load_user()
 
     def _default_user(self) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, cast
 
 from litestar import Request, Response, Router, get, route
@@ -19,6 +20,7 @@ from soundpost.broadcasting.authorization import HEADERS, AuthEndpoint, AuthRequ
 from soundpost.broadcasting.authorization import channels as default_channels
 from soundpost.broadcasting.authorization.body import MAX_BODY, OVERLONG_BODY
 from soundpost.broadcasting.authorization.known_endpoints import remember_endpoint
+from soundpost.broadcasting.authorization.users import check_guard
 from soundpost.broadcasting.browser import (
     LIBRARIES,
     LIBRARY_HEADERS,
@@ -130,13 +132,17 @@ class SoundpostPlugin(InitPlugin):
         libraries = [_library(each.file) for each in LIBRARIES]
         return Router(self._url_prefix, route_handlers=[auth, user_auth, webhooks, *libraries])
 
+    def _find_user(self, request: AnyRequest, guard: str | None) -> Any:
+        check_guard(guard)
+        return self._user(request)
+
     async def _auth_request(self, request: AnyRequest) -> AuthRequest:
         return AuthRequest(
             headers={name.lower(): value for name, value in request.headers.items()},
             query=request.scope["query_string"].decode("latin-1"),
             body=await _body(request, OVERLONG_BODY),
             host=request.headers.get("host", ""),
-            user=lambda guard: self._user(request) if guard is None else None,
+            user=partial(self._find_user, request),
             request=request,
             debug=request.app.debug,
         )

@@ -20,6 +20,7 @@ from soundpost.broadcasting import broadcast as default_broadcaster
 from soundpost.broadcasting.authorization import AuthEndpoint, ChannelRoutes
 from soundpost.broadcasting.authorization import channels as default_channels
 from soundpost.broadcasting.authorization.known_endpoints import remember_endpoint
+from soundpost.broadcasting.authorization.users import check_guard
 from soundpost.broadcasting.browser import LIBRARIES, Html, Positions, echo_options, echo_script, versioned
 from soundpost.broadcasting.settings import BroadcastSettings, settings_from_environment
 from soundpost.errors import SoundpostError
@@ -212,6 +213,7 @@ class Soundpost:
 
 
 async def _find_user(find: FindUser, request: Request, guard: str | None) -> Any:
+    check_guard(guard)
     try:
         if inspect.iscoroutinefunction(find):
             return await find(request)

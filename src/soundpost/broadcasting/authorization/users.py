@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from typing import Any
 
 from soundpost.broadcasting.authorization.routes import ChannelRoute
@@ -38,6 +38,12 @@ def authenticated_user(user: Any) -> Any:
 
 async def _awaited_user(user: Any, is_authenticated: Awaitable[Any]) -> Any:
     return user if await is_authenticated else None
+
+
+def check_guard(guard: str | None, own: Collection[str] = ()) -> None:
+    """Raise RouteError for a guard that no function defines; ``own`` are guards that the framework has itself."""
+    if guard is not None and guard not in own:
+        raise RouteError(f"no guard is named {guard!r}: decorate a function with @channels.guard({guard!r})")
 
 
 def id_of(user: Any) -> str:
