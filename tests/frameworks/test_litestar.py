@@ -109,3 +109,13 @@ def test_auth_routes_are_below_another_prefix() -> None:
         answer = client.post("/live/user-auth", data={"socket_id": "1.2"}, headers={"X-User": "7"})
         assert answer.json()["user_data"] == '{"id":"7"}'
         assert client.post("/broadcasting/user-auth").status_code == 404
+
+
+def test_a_form_data_that_the_application_has_read_before(plugin: SoundpostPlugin) -> None:
+    async def read_form(request: Request[Any, Any, Any]) -> None:
+        await request.form()
+
+    form: Any = {"socket_id": (None, "1.2"), "channel_name": (None, "private-orders.7"), "more": ("a.txt", b"x")}
+    with TestClient(Litestar([], plugins=[plugin], before_request=read_form)) as client:
+        answer = client.post("/broadcasting/auth", files=form, headers={"X-User": "7"})
+    assert answer.status_code == 200

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -107,3 +109,24 @@ def test_to_others_with_and_without_the_middleware(sp: Soundpost) -> None:
 
 def test_channel_routes_are_the_process_s_own_unless_others_are_given() -> None:
     assert Soundpost(broadcaster=Broadcaster()).channels is default_channels
+
+
+def test_a_form_that_the_application_has_read_before(sp: Soundpost) -> None:
+    sp.channels.private("orders")(lambda user: True)
+
+    def reading_first(endpoint: Any) -> Any:
+        async def read(request: Request) -> Any:
+            async for _ in request.stream():
+                pass
+            fields: Any = [
+                ("socket_id", SOCKET_ID),
+                ("channel_name", "private-orders"),
+                ("file", UploadFile(BytesIO())),
+            ]
+            request._form = FormData(fields)  # as request.form() does, which needs python-multipart
+            return await endpoint(request)
+
+        return read
+
+    routes = [Route(each.path, reading_first(each.endpoint), methods=["POST"]) for each in sp.routes(user=find_user)]
+    assert ask(TestClient(Starlette(routes=routes)), "private-orders").status_code == 200

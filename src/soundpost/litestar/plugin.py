@@ -10,7 +10,7 @@ from litestar import Request, Response, Router, get, route
 from litestar.config.app import AppConfig
 from litestar.di import Provide
 from litestar.exceptions import NotAuthorizedException, NotFoundException, PermissionDeniedException
-from litestar.exceptions.http_exceptions import RequestEntityTooLarge
+from litestar.exceptions.http_exceptions import InternalServerException, RequestEntityTooLarge
 from litestar.handlers import HTTPRouteHandler
 from litestar.plugins import InitPlugin
 
@@ -18,7 +18,7 @@ from soundpost.broadcasting import Broadcaster
 from soundpost.broadcasting import broadcast as default_broadcaster
 from soundpost.broadcasting.authorization import HEADERS, AuthEndpoint, AuthRequest, AuthResponse, ChannelRoutes
 from soundpost.broadcasting.authorization import channels as default_channels
-from soundpost.broadcasting.authorization.body import MAX_BODY, OVERLONG_BODY
+from soundpost.broadcasting.authorization.body import MAX_BODY, OVERLONG_BODY, encoded_again
 from soundpost.broadcasting.authorization.known_endpoints import remember_endpoint
 from soundpost.broadcasting.authorization.users import check_guard
 from soundpost.broadcasting.browser import (
@@ -137,10 +137,16 @@ class SoundpostPlugin(InitPlugin):
         return self._user(request)
 
     async def _auth_request(self, request: AnyRequest) -> AuthRequest:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        try:
+            body = await _body(request, OVERLONG_BODY)
+        except InternalServerException:  # the application has read the body already, as a FormData
+            fields = (await request.form()).multi_items()
+            body = encoded_again([each for each in fields if isinstance(each[1], str)], headers)
         return AuthRequest(
-            headers={name.lower(): value for name, value in request.headers.items()},
+            headers=headers,
             query=request.scope["query_string"].decode("latin-1"),
-            body=await _body(request, OVERLONG_BODY),
+            body=body,
             host=request.headers.get("host", ""),
             user=partial(self._find_user, request),
             request=request,

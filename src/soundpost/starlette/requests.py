@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from soundpost.broadcasting.authorization import HEADERS, AuthEndpoint, AuthRequest, AuthResponse
-from soundpost.broadcasting.authorization.body import read_limited
+from soundpost.broadcasting.authorization.body import encoded_again, read_limited
 from soundpost.broadcasting.browser import LIBRARY_HEADERS, library_text
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -41,10 +41,16 @@ def library_handler(file: str) -> Handler:
 
 
 async def _auth_request(request: Request, find_user: Callable[[Request, str | None], Any]) -> AuthRequest:
+    headers = dict(request.headers)
+    try:
+        body = await read_limited(request.stream())
+    except RuntimeError:  # the application has read the body already, as a form
+        fields = (await request.form()).multi_items()
+        body = encoded_again([(name, value) for name, value in fields if isinstance(value, str)], headers)
     return AuthRequest(
-        headers=request.headers,
+        headers=headers,
         query=request.url.query,
-        body=await read_limited(request.stream()),
+        body=body,
         host=request.headers.get("host", ""),
         user=partial(find_user, request),
         request=request,
