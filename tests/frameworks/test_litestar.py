@@ -111,6 +111,23 @@ def test_auth_routes_are_below_another_prefix() -> None:
         assert client.post("/broadcasting/user-auth").status_code == 404
 
 
+@pytest.mark.parametrize("prefix", ["/live", "live/", "", "/"])
+def test_the_page_asks_below_the_path_of_the_application(prefix: str) -> None:
+    plugin = SoundpostPlugin(CREDENTIALS, user=by_header, broadcaster=Broadcaster(), url_prefix=prefix)
+
+    @get("/options")
+    async def options(request: Request[Any, Any, Any]) -> dict[str, Any]:
+        return {**plugin.echo_options(request), "script": str(plugin.echo_script(request, libraries=True))}
+
+    path = "/api/live" if "live" in prefix else "/api"
+    with TestClient(Litestar([options], plugins=[plugin], path="/api"), root_path="/shop") as client:
+        found = client.get("/api/options").json()
+        assert client.post(f"{path}/user-auth", data={"socket_id": "1.2"}, headers={"X-User": "7"}).status_code == 200
+    assert found["authEndpoint"] == f"/shop{path}/auth"
+    assert found["userAuthentication"]["endpoint"] == f"/shop{path}/user-auth"
+    assert f'src="/shop{path}/pusher.min.js' in found["script"]
+
+
 def test_a_form_data_that_the_application_has_read_before(plugin: SoundpostPlugin) -> None:
     async def read_form(request: Request[Any, Any, Any]) -> None:
         await request.form()

@@ -71,7 +71,8 @@ class SoundpostPlugin(InitPlugin):
         """The handlers of webhooks: ``@plugin.webhooks.on("member_added", "presence-room.{room:int}")``."""
         self._webhook_endpoint = WebhookEndpoint(self.webhooks, lambda: self.broadcast.settings)
         self._user = user or (lambda request: request.scope.get("user"))
-        self._url_prefix = url_prefix.rstrip("/")
+        self._url_prefix = "/" + url_prefix.strip("/")
+        self._path = self._url_prefix.rstrip("/")
         denials = (NotAuthorizedException, NotFoundException, PermissionDeniedException)
         self._endpoint = remember_endpoint(
             AuthEndpoint(self.channels, lambda: self.broadcast.settings, denials=denials)
@@ -81,6 +82,7 @@ class SoundpostPlugin(InitPlugin):
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add routes, middleware and dependency to an application's configuration, and return the configuration."""
+        self._path = app_config.path.rstrip("/") + self._url_prefix.rstrip("/")
         app_config.route_handlers.append(self._routes())
         app_config.middleware.insert(0, cast(Any, SocketIdMiddleware))
         app_config.dependencies["broadcaster"] = Provide(lambda: self.broadcast, sync_to_thread=False)
@@ -89,11 +91,12 @@ class SoundpostPlugin(InitPlugin):
 
     def echo_options(self, request: AnyRequest) -> dict[str, Any]:
         """Return the options of ``new Echo(…)`` for a request's page, as JSON values. Raises ConfigurationError."""
+        path = self._path_for(request)
         return echo_options(
             self.broadcast.settings,
             request_host=request.url.netloc,
-            auth_endpoint=f"{self._url_prefix}/auth",
-            user_auth_endpoint=f"{self._url_prefix}/user-auth",
+            auth_endpoint=f"{path}/auth",
+            user_auth_endpoint=f"{path}/user-auth",
         )
 
     def echo_script(
@@ -105,8 +108,12 @@ class SoundpostPlugin(InitPlugin):
         and soundpost-resume too, and ``Soundpost.connect()`` returns an Echo. ``positions`` are those of the data that
         the page shows, by channel. Raises ConfigurationError.
         """
-        urls = versioned(self._url_prefix) if libraries else []
+        urls = versioned(self._path_for(request)) if libraries else []
         return Html(echo_script(self.echo_options(request), nonce=nonce, libraries=urls, positions=positions))
+
+    def _path_for(self, request: AnyRequest) -> str:
+        """Return the path of the routes as browsers know it: below the path of the application, and its root path."""
+        return request.scope.get("root_path", "").rstrip("/") + self._path
 
     def _routes(self) -> Router:
         common: dict[str, Any] = {
