@@ -395,7 +395,7 @@ def test_routes_may_have_a_prefix_and_a_root_path(sp: Soundpost) -> None:
         return True
 
     api = APIRouter(prefix="/api")
-    api.include_router(sp.router(user=current_user, url_prefix="/live"))
+    api.include_router(sp.router(user=current_user, url_prefix="/live/"))
     app = FastAPI()
     app.include_router(api)
     client = TestClient(app, root_path="/shop", headers={"Authorization": "Bearer ann"})

@@ -178,3 +178,6 @@ def test_the_routes_have_the_prefix_that_is_asked_for() -> None:
     assert ask(by_config, "private-x", path="/realtime/auth").status_code == 403
     assert ask(by_argument, "private-x", path="/live/user-auth").status_code == 200
     assert ask(by_config, "private-x").status_code == 404
+    at_root = new_app(SOUNDPOST_URL_PREFIX="/realtime")
+    new_soundpost(at_root, url_prefix="")
+    assert ask(at_root, "private-x", path="/user-auth").status_code == 200

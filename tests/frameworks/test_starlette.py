@@ -78,6 +78,17 @@ def test_auth_routes_are_below_another_prefix(sp: Soundpost) -> None:
     assert client.get("/broadcasting/config").status_code == 404
 
 
+@pytest.mark.parametrize("prefix", ["/live/", "/", ""])
+@pytest.mark.parametrize("name", [None, "realtime"])
+def test_the_page_asks_below_a_mount_and_any_prefix(sp: Soundpost, prefix: str, name: str | None) -> None:
+    mount = Mount("/api", routes=sp.routes(user=find_user, url_prefix=prefix), name=name)
+    client = TestClient(Starlette(routes=[Mount("/x", routes=[], name="x"), Mount("/v1", routes=[mount], name=name)]))
+    path = f"/v1/api{prefix.rstrip('/')}"
+    options = client.get(f"{path}/config").json()
+    assert options["authEndpoint"] == f"{path}/auth"
+    assert options["userAuthentication"]["endpoint"] == f"{path}/user-auth"
+
+
 def test_an_expired_login_is_nobody(sp: Soundpost) -> None:
     sp.channels.private("orders")(lambda user: True)
     client = TestClient(Starlette(routes=sp.routes(user=find_user)))

@@ -79,7 +79,7 @@ class Soundpost(integration.Soundpost):
         endpoint = remember_endpoint(
             DependencyEndpoint(self.channels, lambda: self.broadcast.settings, dispatcher=dispatcher)
         )
-        router = APIRouter(prefix=url_prefix, include_in_schema=False)
+        router = APIRouter(prefix=url_prefix.rstrip("/"), include_in_schema=False)
         auth, user_auth = auth_handlers(endpoint, _unused)
         methods = ["GET", "POST"]
         router.add_api_route("/auth", auth, methods=methods, name=AUTH, response_model=None)

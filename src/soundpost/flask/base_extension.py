@@ -126,7 +126,8 @@ class BaseExtension:
         return WebhookEndpoint(self.webhooks, lambda: state.settings, **options)
 
     def _url_prefix_for(self, app: App) -> str:
-        return self._url_prefix or app.config.get(URL_PREFIX) or "/broadcasting"
+        given: str | None = self._url_prefix
+        return given if given is not None else app.config.get(URL_PREFIX) or "/broadcasting"
 
     def _user(self, guard: str | None) -> Any:
         check_guard(guard)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import NoMatchFound, Route
+from starlette.routing import BaseRoute, Mount, NoMatchFound, Route
 
 from soundpost.broadcasting import Broadcaster
 from soundpost.broadcasting import broadcast as default_broadcaster
@@ -111,6 +111,7 @@ class Soundpost:
             AuthEndpoint(self.channels, lambda: self.broadcast.settings, denials=(HTTPException,))
         )
         auth, user_auth = auth_handlers(endpoint, partial(_find_user, user))
+        url_prefix = url_prefix.rstrip("/")
         return [
             Route(f"{url_prefix}/auth", auth, methods=["GET", "POST"], name=AUTH),
             Route(f"{url_prefix}/user-auth", user_auth, methods=["GET", "POST"], name=USER_AUTH),
@@ -226,7 +227,15 @@ async def _find_user(find: FindUser, request: Request, guard: str | None) -> Any
 
 
 def _path_of(request: Request, name: str, default: str) -> str:
-    try:
-        return request.url_for(name).path
-    except NoMatchFound:
-        return default
+    for each in _names_below(request.scope["router"].routes, name):
+        with suppress(NoMatchFound):
+            return request.url_for(each).path
+    return default
+
+
+def _names_below(routes: Iterable[BaseRoute], name: str) -> Iterator[str]:
+    """Yield the names by which a route may be found: its own, and those with the names of mounts before it."""
+    yield name
+    for route in routes:
+        if isinstance(route, Mount) and route.name:
+            yield from (f"{route.name}:{each}" for each in _names_below(route.routes, name))
