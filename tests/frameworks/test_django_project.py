@@ -18,6 +18,7 @@ from django.core.management import CommandError, call_command
 from django.template import Context, Template
 from django.test import RequestFactory, override_settings
 from django.test.utils import setup_test_environment, teardown_test_environment
+from django.urls import include, path
 
 from frameworks.django_process import django_state
 from soundpost import broadcast
@@ -296,6 +297,18 @@ def test_the_tag_tells_other_addresses_of_the_endpoints() -> None:
         assert options(rendered())["authEndpoint"] == "https://api.example.com/broadcasting/auth"
     with override_settings(ROOT_URLCONF=NO_URLS):
         assert options(rendered())["authEndpoint"] == "/broadcasting/auth"
+
+
+def test_the_endpoints_are_found_below_other_namespaces() -> None:
+    inner = [path("live/", include("soundpost.django.urls"))]
+    urls: Any = ModuleType("urls_with_namespaces")
+    urls.urlpatterns = [
+        path("else/", include(([path("x", lambda request: None, name="auth")], "else"))),
+        path("api/", include(([path("v1/", include((inner, "v1"), namespace="first"))], "api"))),
+    ]
+    with override_settings(ROOT_URLCONF=urls):
+        assert options(rendered())["authEndpoint"] == "/api/v1/live/auth"
+        assert findings() == {}
 
 
 def test_the_tag_works_without_a_request() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core import checks
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch
 from django.utils.module_loading import import_string
 
 from soundpost.broadcasting.authorization import channels
@@ -21,6 +21,7 @@ from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.django.autodiscovery import failures, webhook_failures
 from soundpost.django.guards import SESSION
 from soundpost.django.middleware import SocketIdMiddleware
+from soundpost.django.reversing import url_of
 from soundpost.django.settings import WHERE, broadcast_settings, own_settings, useless_origins
 from soundpost.documentation import page
 from soundpost.errors import ConfigurationError, RouteError
@@ -199,7 +200,7 @@ def _missing_urls() -> Iterator[Message]:
     if has_path or not len(channels):
         return
     try:
-        reverse("soundpost:auth")
+        url_of("auth")
     except NoReverseMatch:
         yield checks.Warning(
             "There are channel routes, and no URL where browsers could ask for private and presence channels.",
@@ -215,7 +216,7 @@ def _no_webhook_url() -> Iterator[Message]:
     if not len(webhooks) or _is_embedded():
         return
     try:
-        reverse("soundpost:webhooks")
+        url_of("webhooks")
     except NoReverseMatch:
         yield checks.Warning(
             "There are handlers of webhooks, and no URL to which the server could send them.",

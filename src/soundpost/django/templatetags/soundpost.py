@@ -7,12 +7,13 @@ from typing import Any
 from django import template
 from django.middleware.csrf import get_token
 from django.templatetags.static import static
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch
 from django.utils.html import format_html
 from django.utils.safestring import mark_safe
 
 from soundpost.broadcasting import broadcast
 from soundpost.broadcasting.browser import LIBRARIES, Positions, echo_options, echo_script
+from soundpost.django.reversing import url_of
 from soundpost.django.settings import own_settings
 from soundpost.django.static_files import STATIC_PREFIX
 
@@ -48,7 +49,6 @@ def auth_url(name: str) -> str:
     if path is not None:
         return f"{path.rstrip('/')}/{name}"
     try:
-        found: str = reverse(f"soundpost:{name}")
+        return url_of(name)
     except NoReverseMatch:
         return f"/broadcasting/{name}"
-    return found
