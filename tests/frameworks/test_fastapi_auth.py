@@ -242,6 +242,22 @@ def test_denied_and_http_exceptions_of_the_route_deny(sp: Soundpost, client: Tes
     assert "staff only" in reason(ask(client, "private-two"))
 
 
+def test_a_coroutine_that_a_blocking_function_returns_is_awaited(sp: Soundpost, client: TestClient) -> None:
+    """A decorator without ``async`` makes such a function; the coroutine itself is true, whatever it returns."""
+
+    async def may_see(user: User) -> bool:
+        return bool(user["id"] == "ann")
+
+    sp.channels.private("orders")(lambda user: may_see(user))
+    sp.channels.user(lambda user: may_see(user))
+    assert ask(client, "private-orders", "ann").status_code == 200
+    assert reason(ask(client, "private-orders", "bob")).endswith("returned False")
+    for user, status in (("ann", 200), ("bob", 403)):
+        headers = {"Authorization": f"Bearer {user}"}
+        answer = client.post("/broadcasting/user-auth", data={"socket_id": SOCKET_ID}, headers=headers)
+        assert answer.status_code == status
+
+
 def test_an_exception_that_the_application_answers_denies(sp: Soundpost, caplog: pytest.LogCaptureFixture) -> None:
     class NotYoursError(Exception):
         pass

@@ -237,10 +237,17 @@ class TestDependencies:
         async def joined_too(event: Any, store: Store = Depends(store_of)) -> None:  # noqa: B008 - as FastAPI has it
             calls.append((event.user_id, store.name))
 
+        async def note(store: Store) -> None:
+            calls.append(store.name)
+
+        @sp.webhooks.on("member_added")
+        def joined_by_a_coroutine(store: Annotated[Store, Depends(store_of)]) -> Any:
+            return note(store)
+
         door = _asgi(app, sp.webhooks)
         app.dependency_overrides[store_of] = lambda: Store("override")
         assert door.send(MEMBER).status == 200
-        assert calls == [(7, "5", True, app), ("5", "override")]
+        assert calls == [(7, "5", True, app), ("5", "override"), "override"]
 
     def test_a_handler_or_dependency_that_fails_is_called_again(
         self, sp: soundpost.fastapi.Soundpost, app: FastAPI, calls: list[Any], caplog: pytest.LogCaptureFixture

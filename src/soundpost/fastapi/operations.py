@@ -49,7 +49,7 @@ def channel_operation(route: ChannelRoute, user: Operation) -> Operation:
     async def answer(
         request: Request, user: Annotated[Any, Depends(user)], result: Annotated[Any, Depends(callback)]
     ) -> Response:
-        return _finish(request, user, result)
+        return _finish(request, user, await _awaited(result))
 
     return answer
 
@@ -61,7 +61,7 @@ def sign_in_operation(callback: Operation, user: Operation) -> Operation:
     async def answer(
         request: Request, user: Annotated[Any, Depends(user)], result: Annotated[Any, Depends(described)]
     ) -> Response:
-        return _finish(request, user, result or False)
+        return _finish(request, user, await _awaited(result) or False)
 
     return answer
 
@@ -80,7 +80,7 @@ def handler_operation(handler: Handler) -> Operation:
     callback = injectable(handler.callback, {}, {name: partial(_argument, name) for name in handler.sources})
 
     async def answer(request: Request, result: Annotated[Any, Depends(callback)]) -> Response:
-        return _finish(request, None, result)
+        return _finish(request, None, await _awaited(result))
 
     return answer
 
@@ -89,9 +89,7 @@ def required_user(find: Operation) -> Operation:
     """Return a dependency that returns the user of the dependency ``find``, and answers 401 for nobody."""
 
     async def found(found: Annotated[Any, Depends(find)]) -> Any:
-        user = authenticated_user(found)
-        if inspect.isawaitable(user):
-            user = await user
+        user = await _awaited(authenticated_user(found))
         if user is None:
             raise HTTPException(401, "nobody is logged in")
         return user
@@ -102,6 +100,11 @@ def required_user(find: Operation) -> Operation:
 async def user_found_before(request: Request) -> Any:
     """Return the user who was found before the private request, or None; a dependency."""
     return request.scope[OUTCOME].user
+
+
+async def _awaited(result: Any) -> Any:
+    """Return a result, or that of a coroutine which a blocking function returned: FastAPI does not wait for it."""
+    return await result if inspect.isawaitable(result) else result
 
 
 async def _context(request: Request) -> Any:
