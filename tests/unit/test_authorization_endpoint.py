@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
+import flask
 import pusher
 import pytest
+import starlette.responses
 
 from soundpost.broadcasting.authorization import AuthEndpoint, AuthRequest, AuthResponse, ChannelRoutes, Denied
 from soundpost.broadcasting.settings import BroadcastSettings, settings_from
@@ -174,6 +176,11 @@ class TestDenied:
             ((False for _ in ()), "leave out the 'yield'"),
             (_says_no(), "leave out the 'yield'"),
             (User(7).is_owner, "call it, as is_owner()"),
+            (PermissionError("no"), "raise an exception to deny"),
+            (Denied, "raise an exception to deny"),
+            (NotImplemented, "raise an exception to deny"),
+            (starlette.responses.Response(status_code=403), "raise Denied to deny"),
+            (flask.Response(status=403), "raise Denied to deny"),
         ],
     )
     def test_what_is_true_by_mistake_lets_nobody_in(

@@ -195,9 +195,14 @@ class AuthEndpoint:
 def decided(name: str, result: Any) -> Any:
     """Return the result of a function of the application.
 
-    Raises RouteError for a generator and for a function: they are true, whatever the application meant to say.
+    Raises RouteError for a generator, a function, a class, an exception, and a framework's HTTP response: they are
+    true, whatever the application meant to say.
     """
     refuse_generator(name, result)
+    if isinstance(result, type | BaseException) or result is NotImplemented:
+        raise RouteError(f"{name} returned {result!r:.200}: raise an exception to deny, or return False")
+    if isinstance(getattr(result, "status_code", None), int) and hasattr(result, "headers"):
+        raise RouteError(f"{name} returned an HTTP response: raise Denied to deny, or return False")
     if inspect.isroutine(result):
         raise RouteError(f"{name} returned a function, {result.__name__}: call it, as {result.__name__}()")
     return result
