@@ -275,6 +275,8 @@ class Channel:
 
 def _joined(frames: list[bytes]) -> list[bytes]:
     """Return frames joined into as few pieces as MAX_WRITE allows."""
+    if sum(map(len, frames)) <= MAX_WRITE:
+        return [b"".join(frames)]
     pieces: list[bytes] = []
     start = size = 0
     for i, frame in enumerate(frames):
