@@ -1,8 +1,8 @@
 """A watch on the event loop of each process of a server: Python runs this file if its folder is on PYTHONPATH.
 
 On SIGUSR1 a process appends a line to the file ``PID`` of the folder that ``LOOP_LAG`` names: the most seconds of CPU
-time that one turn of its loop took since the last line, the functions that ran then, and what of the turn was garbage
-collection.
+time that one turn of its loop took since the last line, the functions that ran then with their parts of it, and what of
+the turn was garbage collection. The functions are looked for only if ``LOOP_LAG_DOING`` is set, as that takes time too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-import traceback
+from collections import Counter
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,14 @@ import uvloop
 
 INTERVAL = 0.001
 """Seconds between two looks of the loop at the clock."""
-LONG = 0.012
-"""Seconds of CPU time of a turn after which it is noted what runs."""
-DEPTH = 5
-"""Functions that are noted."""
+LOOK = 0.0005
+"""Seconds between two looks of the thread at what runs."""
+LONG = 0.009
+"""Seconds of CPU time of a turn after which it is told what ran."""
+DEPTH = 3
+"""Functions of a stack that are told, the outermost ones of the server."""
+MOST = 6
+"""Stacks that are told."""
 
 
 class Watch:
@@ -36,27 +40,27 @@ class Watch:
         self._file = file
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
-        self._clock = time.pthread_getcpuclockid(self._thread)
         self._longest, self._began = 0.0, time.thread_time()
-        self._turn = 0
-        self._noted: tuple[int, str] = (0, "")
+        self._seen: Counter[str] = Counter()
         self._doing = ""
         self._collecting, self._collected = 0.0, 0.0
         self._generations = ""
         gc.callbacks.append(self._collect)
         self._loop.add_signal_handler(signal.SIGUSR1, self._tell)
         self._look()
-        threading.Thread(target=self._note, daemon=True).start()
+        if "LOOP_LAG_DOING" in os.environ:
+            sys.setswitchinterval(LOOK)
+            threading.Thread(target=self._note, daemon=True).start()
 
     def _look(self) -> None:
         now = time.thread_time()
         if now - self._began > self._longest:
             self._longest = now - self._began
-            self._doing = self._noted[1] if self._noted[0] == self._turn else ""
+            self._doing = self._told() if self._longest > LONG else ""
             if self._collected:
                 self._doing += f" (garbage collections {self._generations}: {self._collected * 1_000:.1f} ms)"
         self._began, self._collected, self._generations = now, 0.0, ""
-        self._turn += 1
+        self._seen = Counter()
         self._loop.call_later(INTERVAL, self._look)
 
     def _collect(self, phase: str, info: dict[str, int]) -> None:
@@ -68,14 +72,20 @@ class Watch:
             self._collected += time.thread_time() - self._collecting
             self._generations += str(info["generation"])
 
+    def _told(self) -> str:
+        number = self._seen.total()
+        return "; ".join(f"{count / number:.0%} {stack}" for stack, count in self._seen.most_common(MOST))
+
     def _note(self) -> None:
         while True:
-            time.sleep(0.004)
-            turn = self._turn
-            if self._noted[0] != turn and time.clock_gettime(self._clock) - self._began > LONG:
-                frame = sys._current_frames().get(self._thread)
-                stack = [] if frame is None else traceback.extract_stack(frame)
-                self._noted = turn, " < ".join(f"{each.name}:{each.lineno}" for each in reversed(stack[-DEPTH:]))
+            time.sleep(LOOK)
+            frame = sys._current_frames().get(self._thread)
+            names: list[str] = []
+            while frame is not None and not frame.f_code.co_filename.endswith(("/runners.py", "/uvloop/__init__.py")):
+                names.append(frame.f_code.co_name)
+                frame = frame.f_back
+            if names:  # else the loop waits
+                self._seen[" > ".join(names[: -DEPTH - 1 : -1])] += 1
 
     def _tell(self) -> None:
         with self._file.open("a") as file:
