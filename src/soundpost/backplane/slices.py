@@ -59,4 +59,16 @@ def json_in_slices(
     ``make`` gets a slice of the items, and calls back with their members, such as ``b'"a":{},"b":{}'``, or with no
     bytes. Few items are answered at once.
     """
-    parts_in_slices(items, make, lambda parts: then(b"{" + b",".join(parts) + b"}"), call_soon, size)
+
+    def join(parts: list[bytes]) -> None:
+        # A copy of 4 MB takes 2 ms: only one is made here, and those of whoever gets it in the next turn.
+        if parts:
+            parts[0] = b"{" + parts[0]
+            parts[-1] += b"}"
+        whole = b",".join(parts) or b"{}"
+        if len(items) > size:
+            call_soon(partial(then, whole))
+        else:
+            then(whole)
+
+    parts_in_slices(items, make, join, call_soon, size)
