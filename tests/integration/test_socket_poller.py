@@ -20,7 +20,8 @@ from soundpost.server.connections.socket_poller import AT_ONCE
 from soundpost.server.connections.socket_transport import SocketTransport
 from soundpost.server.connections.websocket_connection import WebSocketConnection
 from soundpost.wire.frames import TEXT
-from support.harness import RawSocket, client_frame
+from soundpost.wire.signatures import channel_text, sign
+from support.harness import DEFAULT_APP, RawSocket, client_frame
 from support.ticked_server import TickedServer, ticked_server
 
 PING = client_frame(TEXT, b'{"event":"pusher:ping","data":{}}')
@@ -37,6 +38,13 @@ class Calls(Observer):
         self._function(connection)
 
 
+class ReadByLoop(Observer):
+    """Have the loop read each connection from the beginning, as if it had sent a client event."""
+
+    def connection_opened(self, connection: Connection) -> None:
+        connection.note_client_events()
+
+
 class WithoutLimit:
     """Settings of an app whose limit of messages cannot be asked, by a fault of the server."""
 
@@ -49,13 +57,15 @@ class WithoutLimit:
         return getattr(self._settings, name)
 
 
-@pytest.fixture(params=["few", "many", "loop"] if HAS_EPOLL else ["loop"])
+@pytest.fixture(
+    params=["LoopReader", "SocketPoller", "transport of the loop"] if HAS_EPOLL else ["transport of the loop"]
+)
 def ticked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[TickedServer]:
-    if request.param == "loop":
+    if request.param == "transport of the loop":
         monkeypatch.setattr(server, "has_epoll", lambda: False)
     with ticked_server() as ticked:
-        if request.param == "many":
-            ticked.server.loop_reader.most_websockets = 0
+        if request.param == "LoopReader":
+            ticked.server.node.observers = (ReadByLoop(),)
         yield ticked
 
 
@@ -75,7 +85,6 @@ def is_served(client: RawSocket) -> bool:
 @pytest.mark.skipif(not HAS_EPOLL, reason="the loop reads all sockets")
 def test_a_loop_turn_reads_a_bounded_number_of_sockets() -> None:
     with ticked_server() as ticked, ExitStack() as stack:
-        ticked.server.loop_reader.most_websockets = 0
         clients = [stack.enter_context(ticked.connect()) for _ in range(3 * AT_ONCE)]
         acted_on: list[str] = []
         after_a_turn: list[int] = []
@@ -93,14 +102,32 @@ def test_a_loop_turn_reads_a_bounded_number_of_sockets() -> None:
 
 
 @pytest.mark.skipif(not HAS_EPOLL, reason="the loop reads all sockets")
-def test_the_first_connections_are_read_by_the_loop() -> None:
+def test_the_loop_reads_the_first_clients_that_send_events_while_they_are_connected() -> None:
     with ticked_server() as ticked, ExitStack() as stack:
-        ticked.server.loop_reader.most_websockets = 2
-        clients = [stack.enter_context(ticked.connect()) for _ in range(4)]
-        transports = [connection_of(ticked, client)._transport for client in clients]
-        pollers = [each._poller for each in transports if isinstance(each, SocketTransport)]
         reader, poller = ticked.server.loop_reader, ticked.server.poller
-        assert pollers == [reader, reader, poller, poller]
+        reader.most = 2
+
+        def readers(clients: list[RawSocket]) -> list[object]:
+            transports = [connection_of(ticked, client)._transport for client in clients]
+            return [each._poller for each in transports if isinstance(each, SocketTransport)]
+
+        def send_events(client: RawSocket) -> None:
+            room = f"private-{client.socket_id}"
+            auth = f"{DEFAULT_APP.key}:{sign(DEFAULT_APP.secret, channel_text(client.socket_id, room))}"
+            client.send_event("pusher:subscribe", {"channel": room, "auth": auth})
+            assert client.read_event()["event"] == "pusher_internal:subscription_succeeded"
+            client.send_event("client-typing", {}, channel=room)
+            assert is_served(client)
+
+        clients = [stack.enter_context(ticked.connect()) for _ in range(4)]
+        assert readers(clients) == [poller] * 4
+        for client in clients[1:]:
+            send_events(client)
+        assert readers(clients) == [poller, reader, reader, poller]
+        clients.pop(1).socket.close()
+        ticked.until(lambda: ticked.server.open_websockets == 3)
+        send_events(clients[0])
+        assert readers(clients) == [reader, reader, poller]
         assert all(is_served(client) for client in clients)
 
 

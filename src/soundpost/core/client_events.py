@@ -78,6 +78,7 @@ def _check_rate(connection: Connection) -> None:
     bucket = connection.client_event_bucket
     if bucket is None:
         bucket = connection.client_event_bucket = TokenBucket(rate, now)
+        connection.note_client_events()
     if not bucket.take(rate, 1, now):
         raise ProtocolError(
             codes.CLIENT_EVENT_REJECTED, f"Client event rejected - more than {rate} a second: this one was dropped"

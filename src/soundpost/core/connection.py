@@ -114,6 +114,9 @@ class Connection(metaclass=ABCMeta):  # not ABC, a base in Python: compiled obje
         """
         return True
 
+    def note_client_events(self) -> None:  # noqa: B027 - a transport may do without
+        """Note that the client has begun to send events: more of them are likely."""
+
     def send(self, frame: bytes) -> None:
         """Write a frame to this connection alone."""
         for observer in self.app.node.observers:

@@ -79,10 +79,10 @@ class Server(Runtime):
         """True if the server has transports of its own; False where the loop's transports read all sockets."""
         if self._has_epoll:
             self.poller = SocketPoller(self.loop)
-            """Poller of the WebSockets beyond the first ones."""
+            """Poller of the WebSockets."""
             self._newcomers = SocketPoller(self.loop)
             self.loop_reader = LoopReader(self.loop, self.poller)
-            """Reader of the first WebSockets, and of applications."""
+            """Reader of the first WebSockets that send client events, and of applications."""
         self.lingering = Lingering()
         self.lag = LoopLag(self.node.figures.lag, self.loop.call_later)
         page = Playground(settings.apps[0], self.prefix, self.node, own.hostname) if playground else None

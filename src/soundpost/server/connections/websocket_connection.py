@@ -108,8 +108,7 @@ class WebSocketConnection(Connection):
         """Answer the handshake, greet the client, and begin to ping it when it is silent."""
         server = self._server
         if isinstance(self._transport, SocketTransport):
-            is_one_of_few = server.open_websockets < server.loop_reader.most_websockets
-            self._transport.read_by(server.loop_reader if is_one_of_few else server.poller)
+            self._transport.read_by(server.poller)
         server.open_websockets += 1
         server.wheel.add(self, liveness.ping_after(self.app.settings))
         self.app.node.opened(self, handshake)
@@ -252,6 +251,11 @@ class WebSocketConnection(Connection):
             self.work()
         else:
             self._wait_for_turn()
+
+    def note_client_events(self) -> None:
+        """Have the loop read the socket from now on, if it reads few others."""
+        if isinstance(self._transport, SocketTransport) and self._server.loop_reader.has_room:
+            self._transport.read_by(self._server.loop_reader)
 
     def _wait_for_turn(self) -> None:
         if self._transport is not None:
