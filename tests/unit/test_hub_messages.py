@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from soundpost.backplane.hub_framing import LENGTH_SIZE, MessageReader, encode
 from soundpost.backplane.hub_messages import (
     EventMessage,
+    EventsMessage,
     Join,
     Leave,
     Message,
@@ -22,17 +23,28 @@ from soundpost.backplane.hub_messages import (
     Terminate,
 )
 from soundpost.backplane.hub_protocol import checksum
-from soundpost.core.peers import IdempotencyKey, OutgoingEvent
+from soundpost.core.peers import ChannelEvents, IdempotencyKey, OutgoingEvent
 from soundpost.core.webhooks import WebhookEvent
 
 text = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(["", " ", "a b", "\n", "\x00", "é", "- 1"])
 data = st.binary(max_size=300) | st.sampled_from([b"", b"\x00", b"\xc1", b"\x81\x02{}", b"\x00\x00\x00\x01\xc0"])
 number = st.integers(0, 2**63)
 outgoing_event = st.builds(OutgoingEvent, text, data, st.none() | text, st.booleans())
+channel_events = st.builds(
+    ChannelEvents, text, st.lists(data, max_size=3), st.none() | text, st.booleans(), st.booleans()
+)
 messages = st.one_of(
     st.builds(EventMessage, text, text, data, st.none() | text),
     st.builds(Publish, number, text, outgoing_event),
-    st.builds(PublishOnce, number, text, st.builds(IdempotencyKey, text, text), st.lists(outgoing_event, max_size=3)),
+    st.builds(EventsMessage, text, text, st.lists(data, max_size=3), st.none() | text),
+    st.builds(
+        PublishOnce,
+        number,
+        text,
+        st.builds(IdempotencyKey, text, text),
+        st.lists(outgoing_event, max_size=3),
+        st.lists(channel_events, max_size=3),
+    ),
     st.builds(Join, number, text, text, st.none() | text | st.integers(-(2**63), 2**63 - 1), data),
     st.builds(Leave, text, text, st.none() | text),
     st.builds(Snapshot, number, st.none() | data, st.none() | data),

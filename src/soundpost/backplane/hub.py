@@ -14,6 +14,7 @@ from soundpost.backplane.hub_messages import (
     ChannelFull,
     EndTail,
     EventMessage,
+    EventsMessage,
     GetSnapshot,
     HistoryLost,
     Inspect,
@@ -193,11 +194,12 @@ class WorkerEnd:
         if reception != "new":
             self._send(KnownRequest(message.number, reception))
             return
-        publication = Publication(self._send, message.number, len(message.events))
-        has_kept = any(event.id is not None for event in message.events)
+        publication = Publication(self._send, message.number, len(message.events) + len(message.groups))
+        for group in message.groups:
+            self._registry.publish_all(self, message.app_id, group, publication.propagate)
         for event in message.events:
             self._registry.publish(self, message.app_id, event, publication.propagate)
-            if has_kept and event.id is None:  # the worker gets the kept ones from here, so these too: in order
+            if event.id is None:  # the worker gets the kept ones from here, so these too: in order
                 self.deliver_event(message.app_id, event.channel, event.frame, event.except_socket_id)
         publication.order()
 
@@ -249,6 +251,10 @@ class WorkerEnd:
     ) -> None:
         """Send the worker an event for the channel's subscribers, except one socket."""
         self._send(EventMessage(app_id, channel, frame, except_socket_id, kept))
+
+    def deliver_events(self, app_id: str, channel: str, frames: list[bytes], except_socket_id: str | None) -> None:
+        """Send the worker several events for the channel's subscribers, except one socket."""
+        self._send(EventsMessage(app_id, channel, frames, except_socket_id))
 
     def lose_history(self, app_id: str, channel: str, reason: str, position: str) -> None:
         """Tell the worker of a gap in a channel's history."""

@@ -13,7 +13,7 @@ from soundpost.core.gathered_notices import MemberNotice
 from soundpost.core.history import HistoryRequest, HistoryState
 from soundpost.core.inspection import Question, Reply, StartTail, TailLines
 from soundpost.core.observer_events import ObserverEvent
-from soundpost.core.peers import Admission, IdempotencyKey, OutgoingEvent, Query
+from soundpost.core.peers import Admission, ChannelEvents, IdempotencyKey, OutgoingEvent, Query
 from soundpost.core.webhooks import WebhookEvent
 
 
@@ -113,6 +113,15 @@ class EventMessage(_Message):
     frame: bytes
     except_socket_id: str | None
     kept: bool = False
+
+
+class EventsMessage(_Message):
+    """Several events of one channel for the worker's clients, which no history keeps."""
+
+    app_id: str
+    channel: str
+    frames: list[bytes]
+    except_socket_id: str | None
 
 
 class HistoryLost(_Message):
@@ -239,11 +248,15 @@ class Publish(_Numbered):
 
 
 class PublishOnce(_Numbered):
-    """All events of a request, to be published unless its idempotency key was taken before."""
+    """All events of a request, to be published unless its idempotency key was taken before.
+
+    If no history keeps any of them, they are in ``groups``, by channel, and ``events`` is empty.
+    """
 
     app_id: str
     key: IdempotencyKey
     events: list[OutgoingEvent]
+    groups: list[ChannelEvents] = []
 
 
 class SignedIn(_Message):
@@ -336,6 +349,7 @@ FromHub = (
     | Propagated
     | Reachability
     | EventMessage
+    | EventsMessage
     | HistoryLost
     | NoticeMessage
     | UserStatus

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from soundpost.backplane.grouped_events import by_channel
 from soundpost.backplane.hub_messages import (
     Admit,
     Admitted,
@@ -16,6 +17,7 @@ from soundpost.backplane.hub_messages import (
     ChannelFull,
     EndTail,
     EventMessage,
+    EventsMessage,
     GetSnapshot,
     HistoryLost,
     Inspect,
@@ -139,15 +141,18 @@ class HubPeers:
     ) -> None:
         """Send all events of a request to the hub, which knows the idempotency keys that its workers took."""
 
+        kept = any(event.id is not None for event in events)
+        groups = [] if kept else by_channel(events)
+
         def answered(known: Reception | None) -> None:
-            if known is None and not any(event.id is not None for event in events):  # otherwise the hub sends all
-                for event in events:
-                    self._deliver(app_id, event)
+            if known is None:
+                for group in groups:  # if there are none, the hub has sent all, in order
+                    self._node.deliver_events(app_id, group.channel, group.frames, group.except_socket_id)
             then(known or "new")
 
         number = self._ask(answered)
         self._barrier.begin()
-        self._send(PublishOnce(number, app_id, key, events))
+        self._send(PublishOnce(number, app_id, key, events if kept else [], groups))
 
     def _deliver(self, app_id: str, event: OutgoingEvent) -> None:
         if event.id is not None:  # the hub has sent it, with its position
@@ -204,6 +209,8 @@ class HubPeers:
             self._node.deliver_event(
                 message.app_id, message.channel, message.frame, message.except_socket_id, message.kept
             )
+        elif isinstance(message, EventsMessage):
+            self._node.deliver_events(message.app_id, message.channel, message.frames, message.except_socket_id)
         elif isinstance(message, NoticeMessage):
             self._node.deliver_notice(message.app_id, message.channel, message.notice)
         elif isinstance(message, Published):

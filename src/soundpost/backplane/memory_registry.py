@@ -36,6 +36,7 @@ from soundpost.core.observer_events import (
 from soundpost.core.outbox import CallLater, CallSoon, never
 from soundpost.core.peers import (
     Admission,
+    ChannelEvents,
     ChannelQuery,
     ChannelSnapshot,
     ChannelsQuery,
@@ -447,6 +448,21 @@ class MemoryRegistry:
             for share in channel.shares:
                 if share.node is not sender:
                     share.node.deliver_event(app_id, name, frame, excluded, is_kept)
+        then(True)
+
+    def publish_all(self, node: PeersHandler, app_id: str, events: ChannelEvents, then: Callable[[bool], None]) -> None:
+        """Deliver several events of a channel to the other nodes that have subscribers; ``then`` gets True."""
+        entry = self._apps[app_id]
+        name, frames = events.channel, events.frames
+        if not events.ephemeral and entry.history_rules.of(name) is not None:
+            self.history.note_unkept(app_id, name)
+        if events.keep:
+            entry.cache.put(name, frames[-1], ttl=entry.app.cache_ttl, max_channels=entry.app.max_cached_channels)
+        channel = entry.channels.get(name)
+        if channel is not None:
+            for share in channel.shares:
+                if share.node is not node:
+                    share.node.deliver_events(app_id, name, frames, events.except_socket_id)
         then(True)
 
     def _deliver(self, app_id: str, channel: ChannelEntry, frame: bytes) -> None:

@@ -13,7 +13,7 @@ from soundpost.backplane.occupancy import Occupancy
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.history import HistoryRequest
 from soundpost.core.member import Member
-from soundpost.core.peers import Admission, ChannelSnapshot, OutgoingEvent, PeersHandler, Query
+from soundpost.core.peers import Admission, ChannelEvents, ChannelSnapshot, OutgoingEvent, PeersHandler, Query
 from soundpost.core.webhooks import WebhookEvent, WebhookLog
 
 COUNT_AT_ONCE: Final = 100
@@ -124,6 +124,9 @@ class Registry(Protocol):
         ``then`` gets True once the event has its place in the order of all nodes, False if the event waits until other
         hosts can be reached.
         """
+
+    def publish_all(self, node: PeersHandler, app_id: str, events: ChannelEvents, then: Callable[[bool], None]) -> None:
+        """Deliver several events of a channel, as :meth:`publish` does each; ``then`` is called once for all."""
 
     def terminate(self, node: PeersHandler, app_id: str, user_id: str) -> None:
         """Close all connections of a user on the nodes other than ``node``."""

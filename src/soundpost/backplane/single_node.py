@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from soundpost.backplane.grouped_events import by_channel
 from soundpost.backplane.idempotency import IdempotencyKeys
 from soundpost.backplane.publish_barrier import PublishBarrier
 from soundpost.backplane.registry import Registry
@@ -102,8 +103,14 @@ class SingleNode:
         """Publish all events of a request, unless its idempotency key was taken before."""
         reception = self._idempotency_keys.receive(app_id, key)
         if reception == "new":
-            for event in events:
-                self.publish(app_id, event)
+            if any(event.id is not None for event in events):
+                for event in events:
+                    self.publish(app_id, event)
+            else:
+                for group in by_channel(events):
+                    self._barrier.begin()
+                    self._registry.publish_all(self._node, app_id, group, self._acknowledge)
+                    self._node.deliver_events(app_id, group.channel, group.frames, group.except_socket_id)
         then(reception)
 
     def _acknowledge(self, taken: bool) -> None:

@@ -175,6 +175,15 @@ class Node:
         if app is not None and found is not None and found.subscribers:
             found.queue(frame, () if except_socket_id is None else app.connections_of(except_socket_id), kept)
 
+    def deliver_events(self, app_id: str, channel: str, frames: list[bytes], except_socket_id: str | None) -> None:
+        """Deliver several events to the channel's subscribers on this node, except one socket."""
+        app = self.by_id.get(app_id)
+        found = None if app is None else app.channels.get(channel)
+        if app is not None and found is not None and found.subscribers:
+            excluded = () if except_socket_id is None else app.connections_of(except_socket_id)
+            for frame in frames:
+                found.queue(frame, excluded)
+
     def lose_history(self, app_id: str, channel: str, reason: str, position: str) -> None:
         """Tell the channel's subscribers that can resume of a gap."""
         app = self.by_id.get(app_id)

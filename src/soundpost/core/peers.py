@@ -74,6 +74,16 @@ class OutgoingEvent(Struct, frozen=True, array_like=True, gc=False):
     events have takes their place: nobody could decrypt them any more."""
 
 
+class ChannelEvents(Struct, frozen=True, array_like=True, gc=False):
+    """Events of one channel, in their order, that no history keeps; each as in :class:`OutgoingEvent`."""
+
+    channel: str
+    frames: list[bytes]
+    except_socket_id: str | None
+    keep: bool
+    ephemeral: bool
+
+
 class ChannelsQuery(Struct, frozen=True, tag="channels"):
     """Query for all occupied channels of an app. Answer: JSON object of channel name to attributes, as bytes.
 
@@ -169,6 +179,9 @@ class PeersHandler(Inspectable, Protocol):
         subscribers that still read the history get it from there.
         """
         # Plain arguments, not an OutgoingEvent: called per node for every event and every member notice.
+
+    def deliver_events(self, app_id: str, channel: str, frames: list[bytes], except_socket_id: str | None) -> None:
+        """Deliver several events that no history keeps, as :meth:`deliver_event` delivers each of them."""
 
     def lose_history(self, app_id: str, channel: str, reason: str, position: str) -> None:
         """Tell the channel's subscribers that can resume of a gap; ``position`` is where they go on."""

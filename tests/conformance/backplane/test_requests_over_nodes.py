@@ -117,6 +117,41 @@ async def test_all_events_of_a_request_are_published_or_none(cluster: Cluster) -
     assert names(newcomer) == [SUCCEEDED, "3"]
 
 
+async def test_events_of_a_request_keep_their_order_in_each_channel(cluster: Cluster) -> None:
+    a, b, _ = cluster.nodes
+    clients = [await cluster.join(node, "room", "cache-hall") for node in cluster.nodes]
+    for client in clients:
+        names(client)
+    left_out = clients[1].socket_id
+    answered: list[str] = []
+
+    send(
+        a,
+        "k",
+        events=[
+            ("room", "1", "{}", None, False, None),
+            ("cache-hall", "2", "{}", None, False, None),
+            ("room", "3", "{}", left_out, False, None),
+            ("room", "4", "{}", None, True, None),
+            ("cache-hall", "5", "{}", None, False, None),
+            ("room", "6", "{}", None, True, None),
+        ],
+    )
+    a.node.after_sending(lambda: answered.append("all"))
+    await cluster.settle()
+
+    for client in clients:
+        found = names(client)
+        missing = ["3"] if client.socket_id == left_out else []
+        assert [name for name in found if name not in "25"] == [each for each in "1346" if each not in missing]
+        assert [name for name in found if name in "25"] == ["2", "5"]
+    assert answered == ["all"]
+    newcomer = await cluster.connect(b)
+    newcomer.ask("cache-hall")
+    await cluster.settle()
+    assert names(newcomer) == [SUCCEEDED, "5"]
+
+
 async def test_a_key_with_another_body_publishes_nothing(cluster: Cluster) -> None:
     a, *_ = cluster.nodes
     client = await cluster.join(a, "room")

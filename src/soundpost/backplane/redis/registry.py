@@ -37,6 +37,7 @@ from soundpost.backplane.registry import Load
 from soundpost.config.settings import ServerSettings
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.peers import (
+    ChannelEvents,
     HistoryChannelsQuery,
     HistoryDeletion,
     HistoryQuery,
@@ -220,6 +221,21 @@ class RedisRegistry:
             data = topic_messages.event(origin, number, except_socket_id, frame)
             publication = Publication(bucket, b"", (name.encode(), data))
         self._queue.send(publication, then)
+
+    def publish_all(self, node: PeersHandler, app_id: str, events: ChannelEvents, then: Callable[[bool], None]) -> None:
+        """Deliver several events of a channel, as :meth:`publish` does each; ``then`` is called once for all."""
+        answers: list[bool] = []
+
+        def answered(taken: bool) -> None:
+            answers.append(taken)
+            if len(answers) == len(events.frames):
+                then(all(answers))
+
+        for frame in events.frames:
+            event = OutgoingEvent(
+                events.channel, frame, events.except_socket_id, events.keep, ephemeral=events.ephemeral
+            )
+            self.publish(node, app_id, event, answered)
 
     def restart_all(self) -> None:
         """Order every host to restart, this one too, one after the other."""
