@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +38,25 @@ def test_a_folder_without_framework_gets_a_file_only_its_owner_can_read(command_
     assert not loaded.generated
     assert [path.name for path in command_line.directory.iterdir()] == ["soundpost.toml"]
     assert loaded.settings.apps[0].secret not in result.output
+
+
+def test_a_folder_that_may_not_be_entered_is_left_out(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database's folder, say, which belongs to another user."""
+    (command_line.directory / "pgdata").mkdir()
+    monkeypatch.setattr(os, "stat", _closed("pgdata/", os.stat))
+    assert command_line.run("init").exit_code == 0
+    assert secret_in(command_line.directory)
+
+
+def _closed(folder: str, stat: Callable[..., Any]) -> Callable[..., Any]:
+    def refuse_inside(path: Any, *arguments: Any, **more: Any) -> Any:
+        if folder in str(path):
+            raise PermissionError(13, "Permission denied")
+        return stat(path, *arguments, **more)
+
+    return refuse_inside
 
 
 def test_only_this_machine_reaches_the_server_and_its_playground(command_line: CommandLine) -> None:

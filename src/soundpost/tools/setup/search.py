@@ -104,4 +104,7 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 def _is_own(entry: os.DirEntry[str]) -> bool:
     if entry.name.startswith(".") or entry.name in _SKIPPED or entry.name in _NO_CODE:
         return False
-    return not Path(entry.path, "pyvenv.cfg").exists()
+    try:
+        return not Path(entry.path, "pyvenv.cfg").exists()
+    except OSError:  # a folder closed to this process
+        return False
