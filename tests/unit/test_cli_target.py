@@ -34,6 +34,12 @@ def test_whole_options_need_no_configuration() -> None:
     assert resolve(wanted, ALL) == target("https://ws.example.com/ws")
 
 
+@pytest.mark.parametrize("path", ["/a b", "../app", "/w?s", "x\ny"])
+def test_a_path_that_no_server_has_is_a_wrong_option(command_line: CommandLine, path: str) -> None:
+    result = command_line.run("trigger", "orders", "shipped", "--path", path)
+    assert (result.exit_code, "is no path" in result.output) == (2, True)
+
+
 @pytest.mark.usefixtures("command_line")
 @pytest.mark.parametrize(
     ("wanted", "url"),

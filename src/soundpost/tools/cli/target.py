@@ -10,7 +10,7 @@ import typer
 
 from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted
-from soundpost.wire.addresses import AddressError, host_of, split_url
+from soundpost.wire.addresses import AddressError, host_of, path_of, split_url
 
 if TYPE_CHECKING:
     from soundpost.config import Loaded
@@ -120,6 +120,11 @@ def _check(options: TargetOptions) -> None:
             host_of(options.host)
         except AddressError as error:
             raise typer.BadParameter(f"--host {error}") from None
+    if options.path is not None:
+        try:
+            path_of(options.path)
+        except AddressError as error:
+            raise typer.BadParameter(f"--path {error}") from None
     if options.scheme not in (None, "http", "https"):
         raise typer.BadParameter(f"--scheme {options.scheme!r}: expected http or https")
     if options.port is not None and not 0 < options.port < 65536:
