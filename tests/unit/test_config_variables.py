@@ -221,6 +221,18 @@ def test_an_empty_secrets_file_is_refused(directory: Directory) -> None:
     assert "the file is empty" in directory.error({"SOUNDPOST_APP_KEY_FILE": str(directory.path / "empty")})
 
 
+@pytest.mark.parametrize("name", ["SOUNDPOST_APP_SECRET", "SOUNDPOST_LOG_LEVEL", "SOUNDPOST_ACCESS_LOG"])
+def test_a_variable_in_another_encoding_is_refused(directory: Directory, name: str) -> None:
+    """Python reads a byte that is no UTF-8 as half of a surrogate pair."""
+    value = b"p\xe4ssword".decode(errors="surrogateescape")
+    assert directory.error({**APP, name: value}) == f"environment: {name}: the value is no UTF-8 text"
+
+
+def test_a_path_in_another_encoding_is_a_path(directory: Directory) -> None:
+    path = b"/run/s\xe4ge.sock".decode(errors="surrogateescape")
+    assert directory.load({**APP, "SOUNDPOST_SERVER_UNIX_SOCKET": path}).settings.server.unix_socket == path
+
+
 def test_references_in_dotenv_prefer_the_environment(directory: Directory) -> None:
     directory.dotenv("BASE=1001\nSOUNDPOST_SERVER_PORT=${BASE}\n")
     assert directory.load().settings.server.port == 1001

@@ -18,6 +18,7 @@ from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted
 from soundpost.wire.addresses import AddressError, host_of, parse_public_url, path_of
 from soundpost.wire.client_address import TrustedProxies
+from soundpost.wire.json_text import is_unicode
 from soundpost.wire.origins import OriginError, check_origins
 
 _WHOLE_NUMBER: Final = re.compile(r"[-+]?[0-9]{1,20}|auto", re.ASCII)
@@ -61,6 +62,8 @@ def from_text(option: Option, text: str, place: str) -> Any:
     Outer quotes, which ``docker --env-file`` leaves in place, do not belong to the value. ``null`` and ``(null)`` make
     None of an option that may be None. Commas separate the items of a list. Raises ConfigurationError.
     """
+    if not is_unicode(text) and option.keys not in _FILES:
+        raise ConfigurationError(f"{place}: the value is no UTF-8 text")
     plain = unquoted(text)
     shape = _without_null(inspect.type_info(option.type))
     word = plain.lower()
