@@ -76,6 +76,7 @@ def test_short_frames_and_those_that_would_grow_stay_as_they_are() -> None:
 def test_what_comes_in_is_unpacked_up_to_the_limit_and_no_further() -> None:
     assert unpack(Message(COMPRESSED | TEXT, deflated(b"x" * 1000)), 1000) == (TEXT, b"x" * 1000)
     assert unpack(Message(COMPRESSED | BINARY, deflated(b"\xff")), 1000) == (BINARY, b"\xff")
+    assert unpack(Message(COMPRESSED | TEXT, deflated(b"x" * 1000)), 2**63 - 1) == (TEXT, b"x" * 1000)
     bomb = deflated(bytes(50_000_000))
     with pytest.raises(FrameError) as caught:
         unpack(Message(COMPRESSED | TEXT, bomb), 10_000)
