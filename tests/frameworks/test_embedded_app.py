@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
-from frameworks.fastapi_apps import ask, current_user, make_soundpost
+from frameworks.fastapi_apps import SETTINGS, ask, current_user, make_soundpost
 from soundpost.asgi import App
 from soundpost.broadcasting.browser import echo_options
 from soundpost.broadcasting.settings import settings_from
@@ -222,3 +222,27 @@ def test_the_rest_goes_to_the_application_around() -> None:
     for path in ("/", "/application", "/apps", "/app", "/users/7/terminate_connections", "/up"):
         assert client.get(path).text == path
     assert client.get("/apps/1/channels").status_code == 401
+
+
+def test_pages_connect_below_the_root_path_of_the_server(sp: Soundpost, app: FastAPI) -> None:
+    """A proxy strips /shop; the server is found there from pages of mounted applications too."""
+    app.add_middleware(sp.server)
+    app.mount("/inner", FastAPI(routes=[Route("/config", sp.config)]))
+    with TestClient(app, root_path="/shop") as client:
+        for page in ("/shop/broadcasting/config", "/shop/inner/config"):
+            path = client.get(page).json()["wsPath"]
+            assert path == "/shop"
+        with client.websocket_connect(f"{path}{SOCKET}") as socket:
+            assert socket.receive_json()["event"] == "pusher:connection_established"
+        sp.broadcast.configure(**{**SETTINGS, "driver": "embedded", "public": {"path": "/ws"}})
+        assert client.get("/shop/broadcasting/config").json()["wsPath"] == "/ws"
+
+
+def test_a_server_in_a_mounted_application_is_found_there(sp: Soundpost, app: FastAPI) -> None:
+    app.add_middleware(sp.server)
+    outer = FastAPI()
+    outer.mount("/inner", app)
+    client = TestClient(outer)
+    path = client.get("/inner/broadcasting/config").json()["wsPath"]
+    with client.websocket_connect(f"{path}{SOCKET}") as socket:
+        assert socket.receive_json()["event"] == "pusher:connection_established"

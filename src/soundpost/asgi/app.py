@@ -85,6 +85,8 @@ class App:
             return
         prefix = (scope.get("root_path") or "").rstrip("/")
         if self._app is not None and not (kind in _KINDS and _is_mine(scope, prefix)):
+            if prefix and kind in _KINDS:
+                scope = {**scope, embedded_servers.SERVER_ROOT_PATH: prefix}
             await self._app(scope, receive, send)
             return
         if kind not in _KINDS:

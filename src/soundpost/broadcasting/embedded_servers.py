@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
+SERVER_ROOT_PATH: Final = "soundpost.server_root_path"
+"""Key in the ASGI scope for the path below which an embedded server serves, if there is one: for pages."""
+
 
 class AppLimits(Protocol):
     """The limits of an app, as a server or an application is configured with them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -58,11 +58,12 @@ class ExtensionState:
         csrf: Any,
         libraries: bool,
         positions: Positions | None,
+        scope: Mapping[str, Any] | None = None,
     ) -> Markup:
         """Return HTML for a page: the options of laravel-echo, and a script that sends ``X-Socket-ID``.
 
         With ``libraries`` the page loads pusher-js, laravel-echo and soundpost-resume too, from the path of ``auth``.
-        ``positions`` are those of the data that the page shows, by channel.
+        ``positions`` are those of the data that the page shows, by channel. ``scope`` is the request's ASGI scope.
         """
         options = echo_options(
             self.settings,
@@ -70,6 +71,7 @@ class ExtensionState:
             auth_endpoint=auth,
             user_auth_endpoint=user_auth,
             csrf_token=csrf,
+            scope=scope,
         )
         urls = versioned(auth.removesuffix("auth")) if libraries else []
         return Markup(echo_script(options, nonce=nonce, libraries=urls, positions=positions))

@@ -97,6 +97,7 @@ class SoundpostPlugin(InitPlugin):
             request_host=request.url.netloc,
             auth_endpoint=f"{path}/auth",
             user_auth_endpoint=f"{path}/user-auth",
+            scope=request.scope,
         )
 
     def echo_script(

@@ -124,7 +124,8 @@ def echo_script(nonce: str = "", libraries: bool = False, positions: Positions |
     state = cast(ExtensionState, current_app.extensions["soundpost"])
     host = request.host if request else None
     urls = (url_for("soundpost.auth"), url_for("soundpost.user_auth"))
-    return state.echo_script(host, nonce, *urls, None, libraries, positions)
+    scope = request.scope if request else None
+    return state.echo_script(host, nonce, *urls, None, libraries, positions, scope)
 
 
 async def _library(file: str) -> Response:

@@ -138,6 +138,7 @@ class Soundpost:
             request_host=request.headers.get("host"),
             auth_endpoint=_path_of(request, AUTH, "/broadcasting/auth"),
             user_auth_endpoint=_path_of(request, USER_AUTH, "/broadcasting/user-auth"),
+            scope=request.scope,
         )
 
     def echo_script(

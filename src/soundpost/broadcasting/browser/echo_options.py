@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from soundpost.broadcasting.browser.page_positions import Positions, page_positions
+from soundpost.broadcasting.embedded_servers import SERVER_ROOT_PATH
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.wire.addresses import UNSPECIFIED, is_loopback_url
 
@@ -30,13 +31,15 @@ def echo_options(
     auth_endpoint: str = "/broadcasting/auth",
     user_auth_endpoint: str = "/broadcasting/user-auth",
     csrf_token: str | None = None,
+    scope: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the options of ``new Echo({...options, Pusher})`` as JSON values.
 
     ``request_host`` is the host, perhaps with a port, by which the browser reached the application. The page connects
     to this host if no public host is set and the server is embedded, on the same machine, or has a name without a dot,
     which only a private network knows. ``auth_endpoint`` and ``user_auth_endpoint`` are URLs or paths. ``csrf_token``
-    is the token of the page, if any. Raises ConfigurationError if nothing is configured.
+    is the token of the page, if any. ``scope`` is the ASGI scope of the request, which says the root path of an
+    embedded server. Raises ConfigurationError if nothing is configured.
     """
     browser = settings.browser()
     host = browser.host
@@ -57,8 +60,11 @@ def echo_options(
         "authEndpoint": auth_endpoint,
         "userAuthentication": {"endpoint": user_auth_endpoint, "headers": {}},
     }
-    if browser.path:
-        options["wsPath"] = browser.path
+    path = browser.path
+    if browser.driver == "embedded" and settings.public.path is None and scope is not None:
+        path = scope.get(SERVER_ROOT_PATH, "") + path
+    if path:
+        options["wsPath"] = path
     if csrf_token is not None:
         options["csrfToken"] = csrf_token
     return options

@@ -37,6 +37,7 @@ def soundpost(context: Any, nonce: str = "", libraries: bool = False, positions:
         auth_endpoint=auth_url("auth"),
         user_auth_endpoint=auth_url("user-auth"),
         csrf_token=token,
+        scope=getattr(request, "scope", None),
     )
     meta = "" if token is None else format_html('<meta name="csrf-token" content="{}">\n', token)
     urls = [static(f"{STATIC_PREFIX}/{each.file}") for each in LIBRARIES] if libraries else []
