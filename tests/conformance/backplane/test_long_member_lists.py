@@ -98,3 +98,27 @@ async def test_redis_that_is_lost_while_a_list_is_taken_over_leaves_nobody_waiti
             await cluster.settle()
 
         assert present(newcomer) == {f"user-{number}" for number in range(MEMBERS)} | {"newcomer"}
+
+
+async def test_those_who_wait_for_a_list_get_it_one_after_the_other_and_newcomers_after_them() -> None:
+    async with redis_cluster(SETUP) as cluster:
+        assert isinstance(cluster, RedisCluster)
+        first, second = cluster.nodes
+        channels = cluster._hosts[second].registry._channels
+        await cluster.join(first, ROOM, user="1")
+        tabs = [await cluster.connect(second) for _ in range(4)]
+        channels.turn_clock = itertools.count().__next__  # a join takes a whole turn
+
+        for tab in tabs[:3]:
+            tab.ask(ROOM, {"user_id": "1"})
+        second.turn()
+        channel = channels._apps["1"].channels[ROOM]
+        while not channel.is_resuming:  # noqa: ASYNC110 - the test's own wait
+            await asyncio.sleep(0)
+        answered = [[message["event"] for message in tab.read()] for tab in tabs[:3]]
+        tabs[3].ask(ROOM, {"user_id": "1"})
+        await cluster.settle()
+
+        assert answered == [[SUCCEEDED], [], []]
+        assert [present(tab) for tab in tabs[1:]] == [{"1"}, {"1"}, {"1"}]
+        assert channel.waiting is None
