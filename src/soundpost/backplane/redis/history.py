@@ -274,18 +274,23 @@ class Histories:
 
     def reconfigure(self, entry: AppEntry) -> None:
         """Follow other channels' histories: the app has other settings."""
-        for channel in list(entry.channels.values()):
+
+        def follow(channel: SharedChannel) -> None:
             rule = entry.history_rules.of(channel.name)
             if rule is None:
                 self.close(channel)
                 self.publishing.release(channel)
             elif channel.history is not None:
                 channel.history.rule = rule
-            else:
+            elif entry.channels.get(channel.name) is channel:
                 self.open(entry, channel)
-        task = asyncio.ensure_future(self._take_anew(entry))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+
+        def take_anew() -> None:
+            task = asyncio.ensure_future(self._take_anew(entry))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+        in_slices(list(entry.channels.values()), follow, self._call_soon, then=take_anew)
 
     async def _take_anew(self, entry: AppEntry) -> None:
         try:
