@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 import logging
 from email.utils import formatdate
 from typing import Any
@@ -325,6 +326,21 @@ def test_410_stops_an_endpoint_until_a_reload(stage: Stage, caplog: pytest.LogCa
     stage.reload(hook())
     stage.add("client_event d")
     assert stage.took() == ["client_event d"]
+
+
+def test_a_long_queue_of_an_endpoint_that_stops_is_done_in_several_turns(stage: Stage) -> None:
+    stage.dispatcher.turn_clock = itertools.count().__next__  # each look at the clock ends a turn
+    for number in range(120):
+        stage.add(f"client_event {number}", token=number)
+    stage.pass_time()
+    stage.endpoint.answer(410)
+    assert 0 < len(stage.done) < 120
+
+    stage.pass_time()
+
+    assert stage.done == list(range(120))
+    (figures,) = stage.dispatcher.figures()
+    assert (figures.dropped, figures.waiting) == (120, 0)
 
 
 # Beginnings that an endpoint was not told of

@@ -54,7 +54,7 @@ class AppEndpoints:
             self._remove(endpoint)
 
     def _remove(self, endpoint: Endpoint) -> None:
-        self._sending.settled(endpoint.clear())
+        self._sending.settle_queue(endpoint.clear())
         endpoint.close()
 
     def follow(self, event: WebhookEvent) -> bool:

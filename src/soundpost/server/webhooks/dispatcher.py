@@ -14,6 +14,7 @@ import msgspec
 
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.outbox import CallLater, CallSoon
+from soundpost.core.slices import in_slices
 from soundpost.core.webhooks import ENDS, WebhookEvent
 from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.server.webhooks import handover
@@ -30,6 +31,8 @@ from soundpost.server.webhooks.waiting_event import WaitingEvent
 log = logging.getLogger("soundpost.webhooks")
 
 _POLL: Final = 0.02
+_SETTLED_TOGETHER: Final = 50
+"""Number of events that are settled between two looks at the clock."""
 
 
 class WebhookDispatcher:
@@ -65,7 +68,9 @@ class WebhookDispatcher:
         on_done: Callable[[str, Sequence[Any]], None] | None = None,
     ) -> None:
         self.clock, self.wall_clock, self.random = clock, wall_clock, random
-        self.call_later = call_later
+        self._call_soon, self.call_later = call_soon, call_later
+        self.turn_clock: Callable[[], float] = time.perf_counter
+        """Clock in seconds that goes on within a loop turn."""
         self.throttle = LogThrottle(log, clock)
         self.on_done = on_done
         self.on_told: Callable[[str, WebhookEvent], None] | None = None
@@ -266,6 +271,11 @@ class WebhookDispatcher:
             self.journal.write()
         if done:
             self._done(done)
+
+    def settle_queue(self, events: Sequence[WaitingEvent]) -> None:
+        """Do the same for all events of a queue, which may be 100,000: some in each loop turn."""
+        parts = [events[at : at + _SETTLED_TOGETHER] for at in range(0, len(events), _SETTLED_TOGETHER)]
+        in_slices(parts, self.settled, self._call_soon, clock=self.turn_clock)
 
     def _done(self, events: Iterable[WaitingEvent]) -> None:
         """Tell who added events that they are done."""

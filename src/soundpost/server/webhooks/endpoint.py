@@ -51,6 +51,9 @@ class Sending(Protocol):
     def settled(self, events: Iterable[WaitingEvent]) -> None:
         """Note that one more endpoint has taken, or will never get, each of these events."""
 
+    def settle_queue(self, events: Sequence[WaitingEvent]) -> None:
+        """Do the same for all events of a queue, some in each loop turn."""
+
     def idle(self, endpoint: Endpoint) -> None:
         """Note that an endpoint has taken all that waited for it."""
 
@@ -258,7 +261,7 @@ class Endpoint:
             self.name,
             len(everything),
         )
-        self._sending.settled(everything)
+        self._sending.settle_queue(everything)
 
     # What will not be sent
 
