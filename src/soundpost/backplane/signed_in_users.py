@@ -36,13 +36,11 @@ Key = tuple[str, str]
 class SignedInUser:
     """One user of one app."""
 
-    __slots__ = ("left_at", "nodes", "until")
+    __slots__ = ("left_at", "nodes")
 
     def __init__(self) -> None:
         self.nodes: list[PeersHandler] = []
         """Nodes with connections of the user."""
-        self.until = 0.0
-        """End of the grace, if one was given."""
         self.left_at = 0.0
         """Time at which the last connection went."""
 
@@ -76,7 +74,7 @@ class SignedInUsers:
         self._call_later = call_later
         self._report = report
         self._users: dict[Key, SignedInUser] = {}
-        self._ends: Deadlines[Key] = Deadlines()  # ends of the graces of users without connections
+        self._ends: Deadlines[Key] = Deadlines()  # ends of graces, also of users who still have connections
         self._timer: float | None = None  # time for which the earliest timer is set
         self._watchers: dict[Key, list[PeersHandler]] = {}
 
@@ -88,7 +86,6 @@ class SignedInUsers:
             self._tell_online(app_id, user_id, info_json)
         if node not in user.nodes:
             user.nodes.append(node)
-        user.until = 0.0
         self._ends.discard((app_id, user_id))
 
     def sign_out(self, node: PeersHandler, app_id: str, user_id: str, linger: float, is_last: bool) -> None:
@@ -96,29 +93,36 @@ class SignedInUsers:
         user = self._users.get((app_id, user_id))
         if user is None or node not in user.nodes:
             return
-        user.until = max(user.until, self._clock() + linger)
+        now = self._clock()
+        if linger:
+            self._linger((app_id, user_id), now + linger)
         if is_last:
-            self._leave(node, (app_id, user_id), user)
+            self._leave(node, (app_id, user_id), user, now)
 
-    def _leave(self, node: PeersHandler, key: Key, user: SignedInUser) -> None:
+    def _linger(self, key: Key, until: float) -> None:
+        """Let a user stay until a time at least, should its last connection go before."""
+        if until > (self._ends.get(key) or 0.0):
+            self._ends.set(key, until)
+
+    def _leave(self, node: PeersHandler, key: Key, user: SignedInUser, now: float) -> None:
         user.nodes.remove(node)
         if user.nodes:
             return
-        user.left_at = self._clock()
-        if user.until > user.left_at:
-            self._end_later(key, user)
+        user.left_at = now
+        if (self._ends.get(key) or 0.0) > now:
+            self._set_timer()
         else:
             self._tell_offline(key)
 
     def remove_node(self, node: PeersHandler) -> None:
         """Let the users of a node that is gone come back; its clients watch nobody any more."""
-        until = self._clock() + SENT_AWAY
+        now = self._clock()
 
         def leave(known: tuple[Key, SignedInUser]) -> None:
             key, user = known
             if node in user.nodes:
-                user.until = max(user.until, until)
-                self._leave(node, key, user)
+                self._linger(key, now + SENT_AWAY)
+                self._leave(node, key, user, now)
 
         in_slices(list(self._users.items()), leave, self._call_soon)
         in_slices(list(self._watchers), partial(self._unwatch, node), self._call_soon)
@@ -168,10 +172,6 @@ class SignedInUsers:
 
     # Graces
 
-    def _end_later(self, key: Key, user: SignedInUser) -> None:
-        self._ends.set(key, user.until)
-        self._set_timer()
-
     def _set_timer(self) -> None:
         first = self._ends.first()
         if first is not None and (self._timer is None or first[0] < self._timer):
@@ -191,7 +191,8 @@ class SignedInUsers:
             key = self._ends.pop_due(now)
             if key is None:
                 break
-            self._tell_offline(key)
+            if not self._users[key].nodes:
+                self._tell_offline(key)
         first = self._ends.first()
         if first is not None and first[0] <= now:
             self._call_soon(self.end_due)
@@ -202,15 +203,18 @@ class SignedInUsers:
         """End the grace of a user."""
         user = self._users.get((app_id, user_id))
         if user is not None:
-            user.until = 0.0
+            self._ends.discard((app_id, user_id))
             if not user.nodes:
                 self._tell_offline((app_id, user_id))
 
     def end_of_gone_apps(self, served: set[str]) -> None:
-        """End all graces of apps that are not served."""
-        for app_id, user_id in list(self._users):
-            if app_id not in served:
-                self.end_of_user(app_id, user_id)
+        """End all graces of apps that are not served, in several loop turns."""
+
+        def end(key: Key) -> None:
+            if key[0] not in served:
+                self.end_of_user(*key)
+
+        in_slices(list(self._users), end, self._call_soon)
 
     # Restart
 
@@ -225,9 +229,9 @@ class SignedInUsers:
         ``since`` is the time of the clock from which nobody could come back: what has passed since is not counted.
         """
         left = [
-            LeftUser(*key, user.until - since)
-            for key, user in self._users.items()
-            if not user.nodes and user.until > since
+            LeftUser(*key, until - since)
+            for key, until in self._ends.items()
+            if not self._users[key].nodes and until > since
         ]
         return msgspec.msgpack.encode(left)
 
@@ -242,5 +246,5 @@ class SignedInUsers:
             if app_id in self._apps and (app_id, user_id) not in self._users:
                 user = self._users[app_id, user_id] = SignedInUser()
                 user.left_at = self._clock()
-                user.until = user.left_at + seconds
-                self._end_later((app_id, user_id), user)
+                self._ends.set((app_id, user_id), user.left_at + seconds)
+                self._set_timer()
