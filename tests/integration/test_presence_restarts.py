@@ -141,7 +141,7 @@ def sign_in(client: RawSocket, user: str, *watchlist: str) -> None:
     assert client.read_event()["event"] == "pusher:signin_success"
 
 
-def test_a_ghost_that_was_handed_over_is_a_member_like_others() -> None:
+def test_a_lingering_member_that_was_handed_over_is_a_member_like_others() -> None:
     with serving() as server:
         with server.connect() as ann, server.connect() as bob:
             for user, client in (("ann", ann), ("bob", bob)):

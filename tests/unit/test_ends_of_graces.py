@@ -6,7 +6,7 @@ import itertools
 from typing import cast
 
 from soundpost.backplane.deadlines import Deadlines
-from soundpost.backplane.ghosts import Ghosts
+from soundpost.backplane.lingering_members import LingeringMembers
 from soundpost.backplane.memory_channels import AppEntry, ChannelEntry
 from soundpost.backplane.signed_in_users import SignedInUsers
 from soundpost.core.member import Member
@@ -26,22 +26,22 @@ def seconds() -> itertools.count[float]:
 
 def test_members_who_come_back_leave_no_ends_behind() -> None:
     now = seconds()
-    ghosts, channel = Ghosts(lambda: next(now)), ChannelEntry("presence-room")
+    lingering, channel = LingeringMembers(lambda: next(now)), ChannelEntry("presence-room")
     assert channel.members is not None
     away, tab = Member("away", b"null"), Member("tab", b"null")
     for member in (away, tab):
         channel.members.enter(member)
-        ghosts.add(channel, member.id, HOUR)
+        lingering.add(channel, member.id, HOUR)
     for _ in range(TIMES):
         channel.members.enter(tab)
-        ghosts.take_back(channel, tab)
-        ghosts.add(channel, tab.id, HOUR)
+        lingering.take_back(channel, tab)
+        lingering.add(channel, tab.id, HOUR)
 
-    assert ghosts._ends.places < MOST
+    assert lingering._ends.places < MOST
     now = itertools.count(HOUR * 2)
-    ended = [ghosts.pop_due() for _ in range(MOST)]  # void ends are dropped some at a time
+    ended = [lingering.pop_due() for _ in range(MOST)]  # void ends are dropped some at a time
     assert [each for each in ended if each is not None] == [(channel, "away"), (channel, "tab")]
-    assert ghosts.next_end is None
+    assert lingering.next_end is None
 
 
 def test_users_who_sign_in_again_leave_no_ends_behind() -> None:

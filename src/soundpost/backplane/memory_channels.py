@@ -7,7 +7,7 @@ from typing import Final
 
 from soundpost.backplane.addresses import Addresses
 from soundpost.backplane.event_cache import EventCache
-from soundpost.backplane.ghosts import Ghosts
+from soundpost.backplane.lingering_members import LingeringMembers
 from soundpost.backplane.members import Members
 from soundpost.backplane.occupancy import Occupancy
 from soundpost.core.app_settings import AppSettings
@@ -76,7 +76,7 @@ class AppEntry:
         self.channels: dict[str, ChannelEntry] = {}
         """Occupied channels by name."""
         self.cache = EventCache(clock)
-        self.ghosts = Ghosts(clock)
+        self.lingering = LingeringMembers(clock)
         self.occupancy = Occupancy()
         self.counts_due: set[ChannelEntry] = set()
         """Large channels whose subscription count changed since the last announcement."""
@@ -88,9 +88,9 @@ class AppEntry:
         self.reports = app.reports
 
     def channel(self, name: str) -> ChannelEntry:
-        """Return a channel; a new one if it has neither subscribers nor ghosts."""
+        """Return a channel; a new one if it has neither subscribers nor members who linger."""
         return self.known_channel(name) or ChannelEntry(name)
 
     def known_channel(self, name: str) -> ChannelEntry | None:
         """Return a channel that is occupied, or has members whose grace is not over; else None."""
-        return self.channels.get(name) or self.ghosts.channels.get(name)
+        return self.channels.get(name) or self.lingering.channels.get(name)

@@ -13,8 +13,8 @@ from itertools import repeat
 from typing import Any, Final
 
 from soundpost.backplane.attributes import channel_attributes, json_members
-from soundpost.backplane.ghosts import Graces
 from soundpost.backplane.history_store import HistoryStore
+from soundpost.backplane.lingering_members import Graces
 from soundpost.backplane.memory_channels import AppEntry, ChannelEntry, Share
 from soundpost.backplane.occupancy import Occupancy
 from soundpost.backplane.registry import COUNT_AT_ONCE, Load
@@ -87,7 +87,7 @@ class MemoryRegistry:
         self.history = history or HistoryStore(ServerSettings().max_history_size)
         for app in self._apps.values():
             self.history.configure(app.app)
-        self.graces = Graces(self._apps, clock, call_soon, call_later, self._uncount_ghost)
+        self.graces = Graces(self._apps, clock, call_soon, call_later, self._uncount_lingering)
         self.users = SignedInUsers(self._apps, clock, call_soon, call_later, self.report)
         self._max_connections = max_connections
         self._connections = 0
@@ -236,7 +236,7 @@ class MemoryRegistry:
                 if entry.reports:
                     self._report_member(entry, "member_added", channel, newcomer, socket_id)
             else:
-                entry.ghosts.take_back(channel, newcomer)
+                entry.lingering.take_back(channel, newcomer)
         share = channel.share_of(node)
         if share is None:
             share = Share(node, has_users=members is not None)
@@ -347,7 +347,7 @@ class MemoryRegistry:
         """Return a node that reports changes for which no node is responsible."""
         return next((node for node in self._nodes if node.has_observers), None)
 
-    def _uncount_ghost(self, entry: AppEntry, channel: ChannelEntry, user_id: str, in_time: bool) -> None:
+    def _uncount_lingering(self, entry: AppEntry, channel: ChannelEntry, user_id: str, in_time: bool) -> None:
         is_final = in_time and ends_finally(entry.app.presence_grace)
         self._uncount_members(entry, channel, {user_id: 1}, self._reporter(), is_final=is_final)
 

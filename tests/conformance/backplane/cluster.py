@@ -164,7 +164,7 @@ def occupancies_in_memory(registry: MemoryRegistry) -> list[tuple[Occupancy, lis
     """Return what :meth:`Cluster.occupancies` does, for a registry in memory."""
     found = []
     for entry in registry._apps.values():
-        known = {**entry.ghosts.channels, **entry.channels}.values()
+        known = {**entry.lingering.channels, **entry.channels}.values()
         members = sum(len(channel.members) for channel in known if channel.members is not None)
         found.append((entry.occupancy, list(entry.channels), members))
     return found

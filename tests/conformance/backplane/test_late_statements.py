@@ -20,8 +20,8 @@ BUCKET: Final = bucket_of(APP.id, ROOM)
 SETUP: Final = Setup([APP], 2, None, None)
 LATE: Final[dict[str, list[tuple[Script, tuple[Any, ...]]]]] = {
     "a count": [(COUNT, ("0", ROOM, 3))],
-    "a channel with its members": [(SYNC, ("0", ROOM, 1, "", "ghost", '{"user_id":"ghost"}'))],
-    "a channel and a member": [(SYNC, ("0", ROOM, 1, "")), (ENTER, (ROOM, "ghost", '{"user_id":"ghost"}', 100))],
+    "a channel with its members": [(SYNC, ("0", ROOM, 1, "", "late", '{"user_id":"late"}'))],
+    "a channel and a member": [(SYNC, ("0", ROOM, 1, "")), (ENTER, (ROOM, "late", '{"user_id":"late"}', 100))],
 }
 
 
@@ -65,7 +65,7 @@ async def test_a_dead_host_s_member_is_refused_where_no_burial_would_find_it() -
         assert isinstance(cluster, RedisCluster)
         redis, dead = await lose_one(cluster)
         with pytest.raises(hiredis.ReplyError, match="took it for dead"):
-            await redis.ask_script(ENTER, BUCKET, ROOM, "ghost", '{"user_id":"ghost"}', 100, node=dead)
+            await redis.ask_script(ENTER, BUCKET, ROOM, "late", '{"user_id":"late"}', 100, node=dead)
         (stays,) = cluster.nodes
         assert await cluster.ask(stays, UsersQuery("1", ROOM)) == []
 

@@ -75,7 +75,7 @@ async def test_member_removed_once_at_the_end_of_the_grace(start: Start) -> None
     assert await attributes(cluster) == {"occupied": True, "user_count": 3, "subscription_count": 3}
 
 
-async def test_a_ghost_is_in_the_list_of_newcomers_and_in_the_answer_about_users(cluster: Cluster) -> None:
+async def test_a_lingering_member_is_in_the_list_of_newcomers_and_in_the_answer_about_users(cluster: Cluster) -> None:
     a, b, c = cluster.nodes
     watcher = await cluster.join(a, ROOM, user="watcher")
     send_away(await cluster.join(b, ROOM, user="ann", info="here"))
@@ -88,7 +88,7 @@ async def test_a_ghost_is_in_the_list_of_newcomers_and_in_the_answer_about_users
     assert names(watcher) == [ADDED, ADDED]
 
 
-async def test_the_ghosts_of_a_channel_without_subscribers_are_in_the_list_of_the_first_who_is_back(
+async def test_the_lingering_members_of_a_channel_without_subscribers_are_in_the_list_of_the_first_who_is_back(
     cluster: Cluster,
 ) -> None:
     a, b, c = cluster.nodes
@@ -109,7 +109,7 @@ async def test_the_ghosts_of_a_channel_without_subscribers_are_in_the_list_of_th
     assert first.read() == []
 
 
-async def test_a_channel_whose_ghosts_are_gone_is_as_if_it_had_never_been(cluster: Cluster) -> None:
+async def test_a_channel_whose_lingering_members_are_gone_is_as_if_it_had_never_been(cluster: Cluster) -> None:
     a, b, _ = cluster.nodes
     send_away(await cluster.join(b, ROOM, user="ann"))
     await cluster.settle()
@@ -191,7 +191,7 @@ async def test_who_is_not_expected_back_leaves_at_once(cluster: Cluster, how: st
     assert watcher.events() == [(REMOVED, {"user_id": "ann"})]
 
 
-async def test_a_user_whose_connections_are_terminated_leaves_at_once_as_a_ghost_too(cluster: Cluster) -> None:
+async def test_a_user_whose_connections_are_terminated_leaves_at_once_if_it_lingers_too(cluster: Cluster) -> None:
     a, b, c = cluster.nodes
     watchers = [await cluster.join(node, ROOM, user="watcher") for node in (a, c)]
     send_away(await cluster.join(b, ROOM, user="ann"))
@@ -243,7 +243,7 @@ async def test_unsubscribing_has_no_presence_grace(start: Start) -> None:
     assert names(watcher) == [ADDED, REMOVED]
 
 
-async def test_a_ghost_has_its_place_in_a_full_channel(start: Start) -> None:
+async def test_a_lingering_member_has_its_place_in_a_full_channel(start: Start) -> None:
     cluster = await start(max_presence_members=2)
     a, b, c = cluster.nodes
     await cluster.join(a, ROOM, user="watcher")

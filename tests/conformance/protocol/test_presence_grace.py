@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -70,7 +72,7 @@ def test_a_presence_grace_beyond_ten_seconds_is_for_those_that_are_sent_away_too
     assert len(watcher.read()) == 1
 
 
-def test_each_ghost_leaves_at_its_own_time_whatever_the_order() -> None:
+def test_each_lingering_member_leaves_at_its_own_time_whatever_the_order() -> None:
     stage = Stage(presence_grace=1)
     watcher = joined(stage, "watcher")
     first, second, third = (joined(stage, user) for user in ("ann", "bob", "carl"))
@@ -103,7 +105,7 @@ def test_who_comes_back_and_is_sent_away_again_has_the_whole_grace_again() -> No
     assert len(watcher.read()) == 1
 
 
-def test_very_many_ghosts_leave_a_part_in_each_turn() -> None:
+def test_very_many_lingering_members_leave_a_part_in_each_turn() -> None:
     """2,000 notices made at once would stop the loop for some 20 ms."""
     stage = Stage(max_presence_members=10_000)
     soon: list[object] = []
@@ -118,6 +120,27 @@ def test_very_many_ghosts_leave_a_part_in_each_turn() -> None:
     assert soon == [registry.graces.end_due]
 
 
+def test_a_user_who_lingers_on_very_many_channels_leaves_a_part_of_them_in_each_turn_if_terminated() -> None:
+    stage = Stage()
+    rooms = [f"presence-{number}" for number in range(4)]
+    client = stage.connect()
+    for room in rooms:
+        client.ask(room, {"user_id": "ann"})
+    send_away(client)
+    registry, soon = stage.registry, list[Callable[[], None]]()
+    registry.graces.turn_clock, registry.graces._call_soon = itertools.count().__next__, soon.append
+    entry = registry._apps["1"]
+
+    registry.graces.end_of_user("1", "ann")
+    assert len(entry.lingering) == 3
+    back = stage.connect()
+    back.ask(next(iter(entry.lingering.channels)), {"user_id": "ann"})
+    while soon:
+        soon.pop(0)()
+
+    assert (len(entry.lingering), entry.occupancy.members) == (0, 1)
+
+
 def test_nothing_is_kept_of_connections_that_are_gone() -> None:
     stage = Stage()
     for user in ("ann", "bob"):
@@ -130,7 +153,7 @@ def test_nothing_is_kept_of_connections_that_are_gone() -> None:
     assert stage.app.graces == {}
 
 
-def test_ghosts_are_handed_over_with_the_rest_of_their_grace() -> None:
+def test_lingering_members_are_handed_over_with_the_rest_of_their_grace() -> None:
     stage = Stage()
     watcher = joined(stage, "watcher", {"w": 1})
     send_away(joined(stage, "7", {"name": "seven"}))
@@ -169,7 +192,7 @@ def test_an_id_is_handed_over_as_the_application_wrote_it() -> None:
 
 
 @pytest.mark.parametrize("change", [{"enabled": False}, {"id": "2"}])
-def test_ghosts_of_apps_that_are_not_served_any_more_are_not_taken_over(change: dict[str, object]) -> None:
+def test_lingering_members_of_apps_that_are_not_served_any_more_are_not_taken_over(change: dict[str, object]) -> None:
     stage = Stage()
     send_away(joined(stage, "ann"))
     data = stage.registry.graces.as_bytes(since=stage.now)
@@ -177,7 +200,7 @@ def test_ghosts_of_apps_that_are_not_served_any_more_are_not_taken_over(change: 
     after = MemoryRegistry([msgspec.structs.replace(APP, **change)])
     after.graces.take_over(data)
 
-    assert not any(len(entry.ghosts) for entry in after._apps.values())
+    assert not any(len(entry.lingering) for entry in after._apps.values())
 
 
 def test_members_that_cannot_be_read_are_not_taken_over(caplog: pytest.LogCaptureFixture) -> None:
@@ -189,7 +212,7 @@ def test_members_that_cannot_be_read_are_not_taken_over(caplog: pytest.LogCaptur
     assert "they leave at once" in caplog.text
 
 
-def test_the_ghosts_of_an_app_that_is_disabled_leave_at_once() -> None:
+def test_the_lingering_members_of_an_app_that_is_disabled_leave_at_once() -> None:
     stage = Stage()
     send_away(joined(stage, "ann"))
 

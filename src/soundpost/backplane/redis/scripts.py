@@ -154,7 +154,7 @@ if redis.call('HEXISTS', base .. 'where:' .. channel, user) == 0
   return {false, '0', changes}
 end
 local renewed = 0
--- A user who comes back takes the place of its ghost, see grace_scripts.py; the info may be new.
+-- A user who comes back takes the place in which it lingers, see grace_scripts.py; the info may be new.
 if not enter(node, channel, user, blob, ARGV[7]) and redis.call('SREM', base .. 'users:~:' .. channel, user) == 1 then
   redis.call('ZREM', base .. 'linger', channel .. '\\0' .. user)
   local nodes = redis.call('HINCRBY', base .. 'where:' .. channel, user, -1)

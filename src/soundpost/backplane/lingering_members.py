@@ -1,13 +1,14 @@
-"""Ghosts: members of presence channels whose connection is gone, and who stay for the seconds of their grace.
+"""Members of presence channels whose connection is gone, and who stay for the seconds of their grace.
 
-A ghost counts as one more connection of its user, so that lists, limits and answers need no rule of their own. A user
-who joins again takes the ghost's place, and nobody is told. When the grace is over the ghost leaves as a connection
-would. A ghost is no subscription: it does not keep its channel occupied.
+A member who lingers counts as one more connection of its user, so that lists, limits and answers need no rule of their
+own. A user who joins again takes that place, and nobody is told. When the grace is over the member leaves as a
+connection would. It is no subscription: it does not keep its channel occupied.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -17,6 +18,7 @@ import msgspec
 from soundpost.backplane.deadlines import Deadlines
 from soundpost.core.member import Member
 from soundpost.core.outbox import CallLater, CallSoon
+from soundpost.core.slices import in_slices
 
 if TYPE_CHECKING:
     from soundpost.backplane.memory_channels import AppEntry, ChannelEntry
@@ -24,18 +26,19 @@ if TYPE_CHECKING:
 log = logging.getLogger("soundpost.server")
 
 _AT_ONCE: Final = 500
-"""Number of ghosts that leave in one loop turn: some 5 ms."""
+"""Number of members who leave in one loop turn: some 5 ms."""
 
 
-class Ghosts:
-    """The ghosts of one app. ``clock`` is in seconds."""
+class LingeringMembers:
+    """The members of one app who linger. ``clock`` is in seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.channels: dict[str, ChannelEntry] = {}
-        """Channels with ghosts, by name."""
+        """Channels with such members, by name."""
         self._ends: Deadlines[tuple[str, str]] = Deadlines()  # ends of graces, by channel name and user id
-        self._numbers: dict[str, int] = {}  # number of ghosts by channel name
+        self._numbers: dict[str, int] = {}  # number of members who linger, by channel name
+        self._names: dict[str, set[str]] = {}  # names of the channels on which a user lingers, by user id
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -46,12 +49,12 @@ class Ghosts:
 
     @property
     def next_end(self) -> float | None:
-        """Return a time before which no grace is over; None if there is no ghost."""
+        """Return a time before which no grace is over; None if nobody lingers."""
         first = self._ends.first()
         return None if first is None else first[0]
 
     def add(self, channel: ChannelEntry, user_id: str, seconds: float) -> bool:
-        """Let a member stay for some seconds at least; return whether it is a new ghost."""
+        """Let a member stay for some seconds at least; return whether it has not lingered before."""
         until, key = self._clock() + seconds, (channel.name, user_id)
         before = self._ends.get(key)
         if before is None or before < until:
@@ -59,27 +62,39 @@ class Ghosts:
         if before is None:
             self.channels[channel.name] = channel
             self._numbers[channel.name] = self._numbers.get(channel.name, 0) + 1
+            self._names.setdefault(user_id, set()).add(channel.name)
         return before is None
 
     def take_back(self, channel: ChannelEntry, newcomer: Member) -> None:
-        """Have a member who has just joined take the place of its ghost, if there is one, with its new info."""
+        """Have a member who has just joined take the place in which it lingers, if it does, with its new info."""
         if self._ends.get((channel.name, newcomer.id)) is not None and channel.members is not None:
             self._forget(channel.name, newcomer.id)
             channel.members.leave(newcomer.id)
             channel.members.renew(newcomer)
 
     def pop_due(self) -> tuple[ChannelEntry, str] | None:
-        """Remove and return a ghost whose grace is over; None if there is none."""
+        """Remove and return a member whose grace is over; None if there is none."""
         key = self._ends.pop_due(self._clock())
         return None if key is None else (self._forget(*key), key[1])
 
-    def pop_of(self, user_id: str | None) -> list[tuple[ChannelEntry, str]]:
-        """Remove and return the ghosts of a user; with None those of all users."""
-        keys = [key for key, _ in self._ends.items() if user_id in (None, key[1])]
-        return [(self._forget(*key), key[1]) for key in keys]
+    def pop(self, name: str, user_id: str) -> ChannelEntry | None:
+        """Remove a user who lingers on a channel, and return the channel; None if it does not."""
+        return None if self._ends.get((name, user_id)) is None else self._forget(name, user_id)
+
+    def names_of(self, user_id: str) -> list[str]:
+        """Return the names of the channels on which a user lingers."""
+        return list(self._names.get(user_id, ()))
+
+    def keys(self) -> list[tuple[str, str]]:
+        """Return the channel's name and the user's id of all who linger."""
+        return [key for key, _ in self._ends.items()]
 
     def _forget(self, name: str, user_id: str) -> ChannelEntry:
         self._ends.discard((name, user_id))
+        names = self._names[user_id]
+        names.remove(name)
+        if not names:
+            del self._names[user_id]
         self._numbers[name] -= 1
         if self._numbers[name]:
             return self.channels[name]
@@ -87,8 +102,8 @@ class Ghosts:
         return self.channels.pop(name)
 
 
-class Ghost(NamedTuple):
-    """A ghost as the next process takes it over in a restart."""
+class LingeringMember(NamedTuple):
+    """A member who lingers, as the next process takes it over in a restart."""
 
     app_id: str
     channel: str
@@ -103,8 +118,8 @@ class Ghost(NamedTuple):
 class Graces:
     """The graces of all apps of a registry: begins them, and ends them in time.
 
-    ``call_soon`` and ``call_later`` are the loop's; ``leave`` removes a ghost from its channel's members, and is told
-    whether its grace is over.
+    ``call_soon`` and ``call_later`` are the loop's; ``leave`` removes a member who lingered from its channel,
+    and is told whether its grace is over.
     """
 
     def __init__(
@@ -120,76 +135,89 @@ class Graces:
         self._call_soon = call_soon
         self._call_later = call_later
         self._leave = leave
+        self.turn_clock: Callable[[], float] = time.perf_counter
+        """Clock in seconds that goes on within a loop turn."""
         self._timer: float | None = None  # time for which the earliest timer is set
 
     def begin(self, entry: AppEntry, channel: ChannelEntry, users: dict[str, int], seconds: float) -> None:
-        """Give one connection of each user, who are about to leave with so many, to a ghost."""
+        """Keep one connection of each user, who are about to leave with so many, for as long as the user lingers."""
         for user_id in users:
-            if entry.ghosts.add(channel, user_id, seconds):
+            if entry.lingering.add(channel, user_id, seconds):
                 users[user_id] -= 1
-        self._set_timer(entry.ghosts.next_end)
+        self._set_timer(entry.lingering.next_end)
 
     def end_due(self) -> None:
         """End the graces that are over, some in each loop turn."""
         left = _AT_ONCE
         for entry in list(self._apps.values()):
-            while left and (due := entry.ghosts.pop_due()) is not None:
+            while left and (due := entry.lingering.pop_due()) is not None:
                 self._leave(entry, *due, True)
                 left -= 1
         if left:
-            ends = [end for entry in self._apps.values() if (end := entry.ghosts.next_end) is not None]
+            ends = [end for entry in self._apps.values() if (end := entry.lingering.next_end) is not None]
             self._set_timer(min(ends, default=None))
         else:
             self._call_soon(self.end_due)
 
     def end_of_user(self, app_id: str, user_id: str) -> None:
-        """End the graces of a user."""
-        entry = self._apps[app_id]
-        for ghost in entry.ghosts.pop_of(user_id):
-            self._leave(entry, *ghost, False)
+        """End the graces of a user; those of very many channels in several loop turns."""
+        lingering = self._apps[app_id].lingering
+        self._end(app_id, [(name, user_id) for name in lingering.names_of(user_id)])
 
     def end_of_gone_apps(self, served: set[str]) -> None:
-        """End all graces of apps that are not served."""
+        """End all graces of apps that are not served, in several loop turns."""
         for app_id, entry in self._apps.items():
             if app_id not in served:
-                for ghost in entry.ghosts.pop_of(None):
-                    self._leave(entry, *ghost, False)
+                self._end(app_id, entry.lingering.keys())
+
+    def _end(self, app_id: str, keys: list[tuple[str, str]]) -> None:
+        """End graces before their time."""
+        entry = self._apps[app_id]
+
+        def end(key: tuple[str, str]) -> None:
+            channel = entry.lingering.pop(*key)
+            if channel is not None:
+                self._leave(entry, channel, key[1], False)
+
+        in_slices(keys, end, self._call_soon, clock=self.turn_clock)
 
     def members(self) -> Iterator[tuple[str, tuple[str, str, str]]]:
-        """Yield the app's id of each ghost, and its state as :attr:`soundpost.core.webhooks.WebhookEvent.state`."""
+        """Yield the app's id of each who lingers, and its :attr:`soundpost.core.webhooks.WebhookEvent.state`."""
         for app_id, entry in self._apps.items():
-            for channel, user_id, _ in entry.ghosts:
+            for channel, user_id, _ in entry.lingering:
                 yield app_id, ("member_added", channel.name, user_id)
 
     def as_bytes(self, since: float) -> bytes:
-        """Return all ghosts for :meth:`take_over`.
+        """Return all members who linger for :meth:`take_over`.
 
         ``since`` is the time of the clock from which nobody could come back: what has passed since is not counted.
         """
         return msgspec.msgpack.encode(
             [
-                Ghost(app_id, channel.name, channel.members[user_id].user_id, channel.members[user_id].info_json, end)
+                LingeringMember(
+                    app_id, channel.name, channel.members[user_id].user_id, channel.members[user_id].info_json, end
+                )
                 for app_id, entry in self._apps.items()
-                for channel, user_id, until in entry.ghosts
+                for channel, user_id, until in entry.lingering
                 if channel.members is not None and (end := until - since) > 0
             ]
         )
 
     def take_over(self, data: bytes) -> None:
-        """Take the ghosts of the process before the restart; apps that are not served any more have none."""
+        """Let those linger who did in the process before the restart, but for apps that are not served any more."""
         try:
-            ghosts = msgspec.msgpack.decode(data, type=list[Ghost])
+            handed_over = msgspec.msgpack.decode(data, type=list[LingeringMember])
         except msgspec.DecodeError as error:
             log.warning("the members of the process before the restart cannot be read, they leave at once: %s", error)
             return
-        for app_id, name, user_id, info, seconds in ghosts:
+        for app_id, name, user_id, info, seconds in handed_over:
             entry = self._apps.get(app_id)
             channel = None if entry is None or not entry.app.enabled else entry.channel(name)
             if entry is not None and channel is not None and channel.members is not None:
                 member = Member(user_id, info)
                 entry.occupancy.members += channel.members.enter(member)
-                entry.ghosts.add(channel, member.id, seconds)
-                self._set_timer(entry.ghosts.next_end)
+                entry.lingering.add(channel, member.id, seconds)
+                self._set_timer(entry.lingering.next_end)
 
     def _set_timer(self, end: float | None) -> None:
         if end is not None and (self._timer is None or end < self._timer):
