@@ -60,13 +60,13 @@ class Flushable(Protocol):
 class _Write:
     """Bytes on their way to connections, a chunk of them at a time."""
 
-    __slots__ = ("_at", "_chunk", "_connections", "channel", "data", "left")
+    __slots__ = ("_at", "_chunk", "_connections", "data", "left", "source")
 
-    def __init__(self, channel: Flushable, connections: Iterable[Connection], data: bytes, chunk: int) -> None:
-        self.channel = channel
+    def __init__(self, source: object, connections: Iterable[Connection], data: bytes, chunk: int) -> None:
+        self.source = source
         self.data = data
         self.left: set[Connection] = set()
-        """Connections that get no more of it: they have left the channel, or have been sent the bytes already."""
+        """Connections that get no more of it: they have left the source, or have been sent the bytes already."""
         self._connections = [*connections]
         self._chunk = max(1, chunk // _weight(data))
         self._at = 0
@@ -116,8 +116,8 @@ class Outbox:
         """True while a client's input is handled: what it queues waits for :meth:`end_reading`."""
         self._unsent: deque[_Write | Callable[[], None]] = deque()
         """Writes that did not fit into a turn, and callbacks for the time when those before are sent."""
-        self._writes: dict[Flushable, list[_Write]] = {}
-        """The writes among them, by channel."""
+        self._writes: dict[object, list[_Write]] = {}
+        """The writes among them, by source."""
         self._until: float | None = None  # time at which the writes of this turn end; None before it is needed
         self.at_once, self.chunk, self.most_waiting = _AT_ONCE, _CHUNK, _MOST_WAITING
         self._left = self.at_once  # deliveries until the next look at the clock
@@ -161,9 +161,13 @@ class Outbox:
         """Send the queued frames of all channels now, however long it takes."""
         self._send_unsent(inf)
         self._flush_channels(inf)
+        self._until = None
 
-    def write(self, channel: Flushable, connections: Collection[Connection], data: bytes) -> None:
-        """Write bytes to subscribers of a channel: now if there is time, else in the next turns, in order."""
+    def write(self, source: object, connections: Collection[Connection], data: bytes) -> None:
+        """Write bytes to connections: now if there is time, else in the next turns, in order.
+
+        ``source`` is what the connections have subscribed to: a channel, or a user whom they watch.
+        """
         if not self._unsent:
             weight = len(connections) * (1 + len(data) // _SMALL)  # a call of _weight takes longer
             if weight > self._left:
@@ -175,22 +179,22 @@ class Outbox:
                 self._left -= weight
                 self._deliver(connections, data)
                 return
-        write = _Write(channel, connections, data, self.chunk)
+        write = _Write(source, connections, data, self.chunk)
         if not self._unsent and self._send(write):
             return
         self._unsent.append(write)
-        self._writes.setdefault(channel, []).append(write)
+        self._writes.setdefault(source, []).append(write)
         if not self._is_scheduled:
             self._schedule()
 
-    def leave(self, channel: Flushable, connection: Connection) -> None:
-        """Do not send a connection what is on its way from a channel that it leaves."""
-        for write in self._writes.get(channel, ()):
+    def leave(self, source: object, connection: Connection) -> None:
+        """Do not send a connection what is on its way from a source that it leaves."""
+        for write in self._writes.get(source, ()):
             write.left.add(connection)
 
-    def send_to(self, channel: Flushable, connection: Connection) -> None:
-        """Send a connection now what is on its way to it from a channel."""
-        for write in self._writes.get(channel, ()):
+    def send_to(self, source: object, connection: Connection) -> None:
+        """Send a connection now what is on its way to it from a source."""
+        for write in self._writes.get(source, ()):
             if write.is_for(connection):
                 self._deliver((connection,), write.data)
                 write.left.add(connection)
@@ -208,6 +212,7 @@ class Outbox:
             else:
                 self._flush_channels(None)
         finally:
+            self._until = None
             if (self._unsent or self._channels) and not self._is_scheduled:
                 self._schedule()
 
@@ -252,7 +257,7 @@ class Outbox:
         return write.is_sent
 
     def _forget(self, write: _Write) -> None:
-        writes = self._writes[write.channel]
+        writes = self._writes[write.source]
         writes.remove(write)
         if not writes:
-            del self._writes[write.channel]
+            del self._writes[write.source]

@@ -120,9 +120,10 @@ def end(connection: Connection) -> None:
         return
     left = []
     for user_id in watchlist.user_ids:
-        watchers = app.watched[user_id].watchers
-        del watchers[connection]
-        if not watchers:
+        watched = app.watched[user_id]
+        del watched.watchers[connection]
+        app.node.outbox.leave(watched, connection)
+        if not watched.watchers:
             del app.watched[user_id]
             left.append(user_id)
     if left:
@@ -140,4 +141,4 @@ def change(app: App, user_id: str, is_online: bool) -> None:
     for observer in app.node.observers:
         for connection in watchers:
             observer.message_sent(connection, frame)
-    app.node.deliver(watchers, frame)
+    app.node.outbox.write(watched, watchers, frame)

@@ -236,3 +236,23 @@ def test_random_slices_give_everybody_exactly_what_was_meant_for_it(stage: SlowS
             expected = [name for name in meant[client] if name.startswith(room)]
             assert [name for name in seen[client] if name.startswith(room)] == expected
             assert len(expected) > 100
+
+
+def test_two_of_those_who_watch_a_user_are_told_in_a_turn_and_nobody_who_watches_no_more(stage: SlowStage) -> None:
+    joined(stage, 1, "room")
+    stage.publish("room", "a")
+    stage.turn()
+    watchers = [stage.connect() for _ in range(5)]
+    for number, watcher in enumerate(watchers):
+        watcher.sign_in({"id": f"watcher-{number}", "watchlist": ["ann"]})
+        stage.turn()
+        got(watcher)
+
+    stage.node.deliver_user_status("1", "ann", True)
+    stage.one_turn()
+    told = [got(watcher) for watcher in watchers]
+    watchers[4].vanish()
+    stage.turn()
+
+    assert [bool(events) for events in told] == [True, True, True, True, False]
+    assert [got(watcher) for watcher in watchers] == [[], [], [], [], []]
