@@ -26,7 +26,7 @@ IN_C = [
     for name in (
         "soundpost.server.connections._fanout",  # twin in delivery.py
         "soundpost.server.connections._wholerequest",  # twin in whole_request.py
-        "soundpost.wire._unmask",  # twin in frames.py
+        "soundpost.wire._frames",  # twin in frames.py
     )
 ]
 # The server does not run on Windows, and Python without the GIL has no limited API.

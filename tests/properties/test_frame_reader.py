@@ -18,11 +18,13 @@ from soundpost.wire import frames
 from soundpost.wire.frames import (
     FrameReader,
     Message,
+    ReadSingle,
     Unmask,
     close_frame,
     encode_frame,
     parse_close,
     read_single,
+    read_single_in_python,
     unmask,
     unmask_in_python,
 )
@@ -105,23 +107,27 @@ def test_any_chunking_gives_the_same(data: bytes, at: list[int]) -> None:
 def test_read_single_agrees_with_the_reader(data: bytes) -> None:
     payload = read_single(data, LIMIT)
 
+    assert payload == read_single_in_python(data, LIMIT)
     if payload is not None:
         assert read([data]) == ([Message(frames.TEXT, payload)], None, "", True)
 
 
+@pytest.mark.parametrize("read_one", dict.fromkeys([read_single_in_python, read_single]))
 @given(payloads, masks, st.booleans())
 @settings(max_examples=500)
 @example(b"", b"abcd", True)
 @example(b"x" * 126, b"abcd", False)
-def test_read_single_takes_every_message_it_is_for(payload: bytes, mask: bytes, tight: bool) -> None:
+def test_read_single_takes_every_message_it_is_for(
+    read_one: ReadSingle, payload: bytes, mask: bytes, tight: bool
+) -> None:
     limit = len(payload) if tight else LIMIT
     frame = client_frame(frames.TEXT, payload, mask=mask)
     messages, code, _, idle = read([frame], limit)
 
-    assert read_single(frame, limit) == (messages[0].payload if messages else None)
+    assert read_one(frame, limit) == (messages[0].payload if messages else None)
     assert (code is None) == bool(messages) == idle
-    assert read_single(frame + b"\x81", limit) is None
-    assert read_single(frame[:-1], limit) is None
+    assert read_one(frame + b"\x81", limit) is None
+    assert read_one(frame[:-1], limit) is None
 
 
 @given(st.lists(payloads, min_size=1, max_size=5), st.sampled_from([frames.TEXT, frames.BINARY]))

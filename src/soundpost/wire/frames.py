@@ -38,6 +38,7 @@ _UINT64 = Struct("!Q")
 _HEADER16 = Struct("!BBH")
 _HEADER64 = Struct("!BBQ")
 Unmask = Callable[[bytes | bytearray | memoryview, bytes], bytes]
+ReadSingle = Callable[[bytes, int], bytes | None]
 _NOT_UTF8: Final = "text that is not valid UTF-8"
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 
@@ -109,14 +110,7 @@ def unmask_in_python(payload: bytes | bytearray | memoryview, mask: bytes) -> by
     return (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(length, "little")
 
 
-unmask: Unmask = unmask_in_python
-with contextlib.suppress(ImportError):
-    from soundpost.wire import _unmask
-
-    unmask = _unmask.unmask
-
-
-def read_single(data: bytes, max_message_size: int) -> bytes | None:
+def read_single_in_python(data: bytes, max_message_size: int) -> bytes | None:
     """Return the payload if ``data`` is exactly one whole unfragmented masked text frame of valid UTF-8; else None."""
     size = len(data)
     if size < 6 or data[0] != 0x81:
@@ -139,6 +133,15 @@ def read_single(data: bytes, max_message_size: int) -> bytes | None:
         except UnicodeDecodeError:
             return None  # the reader finds the fault again and names it
     return payload
+
+
+unmask: Unmask = unmask_in_python
+read_single: ReadSingle = read_single_in_python
+with contextlib.suppress(ImportError):
+    from soundpost.wire import _frames
+
+    unmask = _frames.unmask
+    read_single = _frames.read_single
 
 
 def parse_close(payload: bytes) -> tuple[int, str]:
