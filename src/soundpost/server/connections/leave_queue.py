@@ -16,10 +16,9 @@ log = logging.getLogger("soundpost.server")
 
 _TURN: Final = 0.002
 """Seconds of a loop turn in which connections leave."""
-_AT_LEAST: Final = 16
-"""Channels that are left in a loop turn, however long that takes: more than a turn can close connections one by one."""
-_CHANNELS_AT_ONCE: Final = 16
-"""Channels of a connection that are left between two looks at the clock: each takes 10 µs, over Redis 100 µs."""
+_AT_ONCE: Final = 16
+"""Channels that are left between two looks at the clock, at least so many in a loop turn, which cannot close more
+connections one by one. Each takes 10 µs, over Redis 100 µs."""
 _PAUSE: Final = 0.005
 """Seconds between two turns while the others are behind: then as few as possible leave in each."""
 
@@ -62,12 +61,17 @@ class LeaveQueue:
     def _leave(self) -> None:
         waiting, deadline = self._waiting, self._clock() + _TURN
         left = 0
-        while waiting and (left < _AT_LEAST or (self._clock() < deadline and not self._is_behind())):
+        while waiting:
+            if left >= _AT_ONCE:
+                if self._clock() >= deadline or self._is_behind():
+                    break
+                left = 0
             connection, code = waiting[0]
-            left += max(1, min(len(connection.channels), _CHANNELS_AT_ONCE))
+            channels = len(connection.channels)
+            left += channels or 1
             try:
-                if len(connection.channels) > _CHANNELS_AT_ONCE:
-                    leave_some(connection, _CHANNELS_AT_ONCE)
+                if channels > _AT_ONCE:
+                    leave_some(connection, _AT_ONCE)
                     continue
                 waiting.popleft()
                 connection.app.node.closed(connection, code)
