@@ -25,6 +25,8 @@ AT_ONCE: Final = 64
 """Largest number of sockets that are served in a loop turn."""
 FEW: Final = 1_000
 """Sockets that the loop reads: all of them take some milliseconds of a turn. Further ones wait for one another."""
+_MORE: Final = 1_024
+"""Places for transports that are made at a time."""
 LOST_AT_ONCE: Final = 256
 """Largest number of lost sockets that are closed in a loop turn: some 5 ms."""
 
@@ -143,7 +145,7 @@ class SocketPoller:
             self._epoll.register(fd, events)
         transports = self._transports
         if fd >= len(transports):
-            transports += [None] * (fd + 1 - len(transports))
+            transports += [None] * (fd + _MORE - len(transports))
         transports[fd] = transport
 
     def change(self, fd: int, transport: SocketTransport, before: int, events: int) -> None:
