@@ -2,53 +2,30 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Never, Protocol
-
-from msgspec.structs import replace
+from typing import Any, Never
 
 from soundpost.broadcasting import tracing
-from soundpost.broadcasting.batches import AsyncBatch, Batch, SendOptions, current_batch
+from soundpost.broadcasting.batches import AsyncBatch, SendOptions
 from soundpost.broadcasting.channels import ChannelLike, UserChannel
 from soundpost.broadcasting.composing import compose, messages_for
-from soundpost.broadcasting.encryption import encrypt
+from soundpost.broadcasting.dispatcher import Dispatcher
 from soundpost.broadcasting.event import OnError
 from soundpost.broadcasting.fake import Fake
-from soundpost.broadcasting.history_access import HistoryAccess
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.options import check_flag, check_on_error, check_queue, connection_names
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.broadcasting.socket_id import current_socket_id, valid_socket_id
-from soundpost.errors import BroadcastError, ConfigurationError
-from soundpost.wire.channel_names import is_encrypted
-from soundpost.wire.encryption import key_id
-
-log = logging.getLogger("soundpost.broadcast")
+from soundpost.errors import ConfigurationError
 
 
-class Transactions(Protocol):
-    """The database transactions of an application, as its framework or ORM knows them."""
-
-    def defer(self, send: Callable[[], None]) -> bool:
-        """Have ``send`` called once the open transaction is committed; return False if none is open here."""
-
-    def is_open(self) -> bool:
-        """Tell whether a transaction is open in this thread or task."""
-
-
-class Broadcaster(HistoryAccess):
+class Broadcaster(Dispatcher):
     """Sends events as its settings say; without configuration, by the settings of the environment.
 
     Safe to use from any thread, event loop and forked process.
     """
-
-    def __init__(self, settings: BroadcastSettings | None = None) -> None:
-        super().__init__(settings)
-        self.transactions: Transactions | None = None
-        self._fakes: list[Fake] = []
 
     # Events
 
@@ -140,8 +117,6 @@ class Broadcaster(HistoryAccess):
         ``data`` is encoded as JSON, a str like any other value; None is an empty object. The options are those of
         ``broadcast(event)``. Raises BroadcastError, PayloadError.
         """
-        if ephemeral:
-            check_flag(ephemeral, "ephemeral")
         excluded, connections = self._excluded(to_others, socket_id), self._connections(None, via)
         messages = compose(channels, name, data, excluded, connections, ephemeral=ephemeral)
         self._send(messages, None, self._send_options(None, queue, after_commit, on_error), session)
@@ -161,8 +136,6 @@ class Broadcaster(HistoryAccess):
         session: Any = None,
     ) -> None:
         """Broadcast an event without a class, as :meth:`publish`, without blocking the event loop."""
-        if ephemeral:
-            check_flag(ephemeral, "ephemeral")
         excluded, connections = self._excluded(to_others, socket_id), self._connections(None, via)
         messages = compose(channels, name, data, excluded, connections, ephemeral=ephemeral)
         await self._asend(messages, None, self._send_options(None, queue, False, on_error), session)
@@ -219,8 +192,6 @@ class Broadcaster(HistoryAccess):
         via: str | Iterable[str] | None,
         ephemeral: bool | None,
     ) -> list[Message]:
-        if ephemeral:
-            check_flag(ephemeral, "ephemeral")
         excluded = self._excluded(to_others, socket_id)
         return messages_for(event, excluded, self._connections(event, via), lambda: self.settings, ephemeral)
 
@@ -261,132 +232,6 @@ class Broadcaster(HistoryAccess):
             queue or getattr(event, "broadcast_queue", None) or settings.queue,
         )
 
-    def _send(self, messages: list[Message], event: Any, options: SendOptions, session: Any) -> None:
-        if tracing.tracer is None or not messages:
-            self._send_untraced(messages, event, options, session)
-            return
-        with tracing.tracer.broadcast(messages) as traced:
-            self._send_untraced(traced, event, options, session)
-
-    def _send_untraced(self, messages: list[Message], event: Any, options: SendOptions, session: Any) -> None:
-        if not messages:
-            return
-        if self._fakes:
-            self._record(messages, event, options, session)
-            return
-        batch = None if session is not None else current_batch.get()
-        if batch is None:
-            self._dispatch(messages, options, session)
-        else:
-            self._gather(messages, options, batch)
-
-    async def _asend(self, messages: list[Message], event: Any, options: SendOptions, session: Any = None) -> None:
-        if tracing.tracer is None or not messages:
-            await self._asend_untraced(messages, event, options, session)
-            return
-        with tracing.tracer.broadcast(messages) as traced:
-            await self._asend_untraced(traced, event, options, session)
-
-    async def _asend_untraced(self, messages: list[Message], event: Any, options: SendOptions, session: Any) -> None:
-        if session is not None:
-            self._send_untraced(messages, event, options, session)  # notes the messages, and does not block
-            return
-        if not messages:
-            return
-        if self._fakes:
-            self._record(messages, event, options, None)
-            return
-        batch = current_batch.get()
-        if batch is None:
-            await self._adispatch(messages, options)
-        else:
-            self._gather(messages, options, batch)
-
-    def _record(self, messages: list[Message], event: Any, options: SendOptions, session: Any) -> None:
-        pending = session is not None or (
-            options.after_commit and self.transactions is not None and self.transactions.is_open()
-        )
-        self._fakes[-1].record(messages, event, pending=pending)
-
-    def _gather(self, messages: list[Message], options: SendOptions, batch: Batch) -> None:
-        """Have messages join a batch, once the open transaction is committed if they wait for that."""
-        encrypted = self._encrypted(messages)
-        if not (options.after_commit and self._deferred(partial(self._join, encrypted, options, batch))):
-            self._join(encrypted, options, batch)
-
-    def _join(self, messages: list[Message], options: SendOptions, batch: Batch) -> None:
-        if batch.is_over:  # it was the batch of another database's transaction
-            self._deliver(messages, options.queue, "log")
-        else:
-            batch.messages += [(message, options) for message in messages]
-
-    def _deferred(self, send: Callable[[], None]) -> bool:
-        """Have a function called once the open transaction is committed; return False if none is open here."""
-        return self.transactions is not None and self.transactions.defer(send)
-
-    @contextmanager
-    def _gathering(self) -> Iterator[Batch]:
-        batch = Batch()
-        token = current_batch.set(batch)
-        try:
-            yield batch
-        finally:
-            current_batch.reset(token)
-
-    def _dispatch(self, messages: list[Message], options: SendOptions, session: Any) -> None:
-        try:
-            encrypted = self._encrypted(messages)
-        except ConfigurationError as error:
-            _failed(error, options.on_error)
-            return
-        if session is None and not options.after_commit:
-            self._deliver(encrypted, options.queue, options.on_error)
-            return
-        send = partial(self._deliver, encrypted, options.queue, "log")  # the caller is not there any more
-        if session is not None:
-            from soundpost.broadcasting.session_commit import after_commit
-
-            after_commit(session, send)
-        elif not self._deferred(send):
-            self._deliver(encrypted, options.queue, options.on_error)
-
-    def _deliver(self, messages: list[Message], queue: str, on_error: str) -> None:
-        try:
-            self.delivery.deliver(messages, queue)
-        except (BroadcastError, ConfigurationError) as error:
-            _failed(error, on_error)
-
-    async def _adispatch(self, messages: list[Message], options: SendOptions) -> None:
-        try:
-            encrypted = self._encrypted(messages)
-        except ConfigurationError as error:
-            _failed(error, options.on_error)
-            return
-        await self._adeliver(encrypted, options)
-
-    async def _adeliver(self, messages: list[Message], options: SendOptions) -> None:
-        try:
-            await self.delivery.adeliver(messages, options.queue)
-        except (BroadcastError, ConfigurationError) as error:
-            _failed(error, options.on_error)
-
-    def _encrypted(self, messages: list[Message]) -> list[Message]:
-        """Return messages with those of encrypted channels encrypted: neither a queue nor the server can read them."""
-        for message in messages:
-            if is_encrypted(message.channels[0]):
-                return [self._encrypted_if_secret(each) for each in messages]
-        return messages
-
-    def _encrypted_if_secret(self, message: Message) -> Message:
-        channel = message.channels[0]
-        if not is_encrypted(channel):
-            return message
-        settings = self.settings.connection(message.connection or None)
-        if not settings.is_server:
-            return message
-        key = settings.master_key(channel)
-        return replace(message, data=encrypt(channel, message.data, key), key_id=key_id(key))
-
 
 def _more_than_an_event(function: str, event: Any) -> TypeError:
     publish = f"{function.removesuffix('broadcast')}publish"
@@ -395,12 +240,3 @@ def _more_than_an_event(function: str, event: Any) -> TypeError:
         f"{function}() takes one object, the event: to send a name and data without an event class, use "
         f"{publish}({channels}, name, data)"
     )
-
-
-def _failed(error: BroadcastError | ConfigurationError, on_error: str) -> None:
-    if on_error == "log":
-        if tracing.tracer is not None:
-            tracing.tracer.failed(error)
-        log.error("not sent: %s", error)
-        return
-    raise error

@@ -11,6 +11,7 @@ from soundpost.broadcasting.channels import ChannelLike, names_of
 from soundpost.broadcasting.declared_events import attributes_of, declaration_of
 from soundpost.broadcasting.event import UserNotification, default_payload
 from soundpost.broadcasting.message import Message, shown
+from soundpost.broadcasting.options import check_flag
 from soundpost.broadcasting.serialization import flat_json, to_json
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.errors import PayloadError
@@ -101,6 +102,8 @@ def _messages(
 ) -> list[Message]:
     if type(name) is not str or not _is_event_name(name):
         name = _event_name(name, names)
+    if ephemeral:
+        check_flag(ephemeral, "ephemeral")
     try:
         groups = _groups(names)
     except PayloadError as error:
