@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -123,6 +124,16 @@ class TestRequests:
         messages = [Message(("a",), "n", '"' + "ä" * 2000 + '"') for _ in range(4)]
         reverb = ConnectionSettings(driver="reverb", app_id="1", key="k", secret="s")
         assert all(len(request.body) < 10_000 for request in requests_for(messages, reverb))
+
+    def test_half_a_character_in_a_batch_becomes_its_escape(self) -> None:
+        messages = [Message(("a",), "1", "\ud83d", "1.2"), Message(("a",), "2", "{}")]
+        (request,) = requests_for(messages, self.settings)
+        assert json.loads(request.body) == {
+            "batch": [
+                {"name": "1", "data": "\ud83d", "socket_id": "1.2", "channel": "a"},
+                {"name": "2", "data": "{}", "channel": "a"},
+            ]
+        }
 
     def test_the_same_messages_have_the_same_key(self) -> None:
         messages = [Message(("a",), "n", "{}") for _ in range(3)]

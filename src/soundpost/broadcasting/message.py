@@ -16,21 +16,23 @@ from soundpost.per_process import PerProcess
 from soundpost.wire.json_text import read_json
 
 
-def _new_ids() -> Iterator[str]:
-    """Return ids without end, which no other message has, of this process or another.
+def _new_parts() -> tuple[str, Iterator[int]]:
+    """Return a random text that begins the ids of this process, and the numbers that end them."""
+    return secrets.token_urlsafe(9), count()
+
+
+_parts: Final = PerProcess(_new_parts)
+
+
+def _new_id() -> str:
+    """Return an id that no other message has, of this process or another.
 
     Only processes that go on from one snapshot of a virtual machine's memory have the same ids in front of them. A
     random number for each id would prevent that.
     """
-    return map(f"{secrets.token_urlsafe(9)}{{}}".format, count())
-
-
-_ids: Final = PerProcess(_new_ids)
-
-
-def _new_id() -> str:
-    # Measured: 0.3 µs, 1.9 for a random number of its own.
-    return next(_ids())
+    # Measured: 0.4 µs, 1.9 for a random number of its own.
+    beginning, numbers = _parts()
+    return f"{beginning}{next(numbers)}"
 
 
 class Message(Struct, eq=False, gc=False):

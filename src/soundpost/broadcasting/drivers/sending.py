@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 from soundpost.broadcasting import tracing
@@ -120,5 +121,5 @@ class Drivers:
         return tracing.tracer.send(messages, self._settings.connection(messages[0].connection or None))
 
     def _groups(self, messages: Sequence[Message]) -> Iterator[tuple[Driver, list[Message]]]:
-        for connection, group in groupby(messages, key=lambda message: message.connection):
+        for connection, group in groupby(messages, key=attrgetter("connection")):
             yield self.of(connection), list(group)
