@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, ClassVar, Final
 
 from soundpost.errors import PayloadError
@@ -15,6 +16,12 @@ from soundpost.values.text import is_text, text_of, user_id_of
 from soundpost.wire.channel_names import SERVER_TO_USER
 
 _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_]\w*)\}")
+
+
+@lru_cache(maxsize=1_000)
+def _pieces(name: str) -> tuple[str, ...]:
+    """Return a name as what stands before, between and behind its fields, and the fields at the odd places."""
+    return tuple(_PLACEHOLDER.split(name))
 
 
 class Channel:
@@ -56,7 +63,11 @@ class Channel:
         Raises KeyError for a missing field, PayloadError for a value without a text.
         """
         made = type(self).__new__(type(self))
-        made.name = _PLACEHOLDER.sub(lambda match: self._filling(match[1], values[match[1]]), self.name)
+        pieces = _pieces(self.name)
+        texts = [*pieces]
+        for place in range(1, len(pieces), 2):
+            texts[place] = self._filling(pieces[place], values[pieces[place]])
+        made.name = "".join(texts)
         made._check_prefix()
         return made
 

@@ -15,6 +15,8 @@ from msgspec import Struct
 
 from soundpost.broadcasting.channels import names_of
 from soundpost.broadcasting.event import Broadcastable, Event
+from soundpost.broadcasting.limits import groups_of, is_event_name
+from soundpost.errors import PayloadError
 
 _METHODS: Final = ("broadcast_on", "broadcast_as", "broadcast_with", "broadcast_when")
 _KEYWORDS: Final = ("__broadcast_channels__", "__broadcast_name__", "__name__", "ephemeral")
@@ -34,6 +36,8 @@ class Declaration(Struct, frozen=True):
     """The keys of an event's ``__dict__``, in order: with other ones something of the event itself is replaced."""
     channels: tuple[str, ...]
     """The full names of the channels of all events, each once; empty if they depend on fields."""
+    groups: list[tuple[str, ...]]
+    """The channels of each message."""
     name: str
     ephemeral: bool
 
@@ -50,22 +54,31 @@ def declaration_of(kind: Any, identity: int) -> Declaration | None:
         return None
     cls: Any = kind
     fields = [field.name for field in dataclasses.fields(cls)]
-    channels = cls.__broadcast_channels__
+    channels, name = cls.__broadcast_channels__, cls.__broadcast_name__ or cls.__name__
     if (
         not channels
+        or type(name) is not str
+        or not is_event_name(name)
         or _methods_of(cls) != _INHERITED
         or cls.__getattribute__ != object.__getattribute__
         or any(hasattr(cls, name) for name in ("__getattr__", "model_dump"))
         or any(name.startswith("_") or _is_descriptor(cls, name) for name in fields)
     ):
         return None
-    return Declaration(
-        attributes=attributes_of(cls),
-        fields=fields,
-        channels=() if any("{" in channel.name for channel in channels) else tuple(names_of(list(channels))),
-        name=cls.__broadcast_name__ or cls.__name__,
-        ephemeral=cls.ephemeral is True,
-    )
+    names = () if any("{" in channel.name for channel in channels) else tuple(names_of(list(channels)))
+    try:
+        groups = groups_of(names, name)
+    except PayloadError:  # for each event anew
+        return None
+    return Declaration(attributes_of(cls), fields, names, groups, name, cls.ephemeral is True)
+
+
+def channels_for(event: Any, declaration: Declaration) -> tuple[str, ...]:
+    """Return the full names of an event's channels, which depend on its fields. Raises PayloadError."""
+    try:
+        return tuple(names_of([channel.filled(event.__dict__) for channel in event.__broadcast_channels__]))
+    except (KeyError, PayloadError):  # what names a channel is no field, or has no text
+        return tuple(names_of(event.broadcast_on()))
 
 
 def _is_descriptor(kind: type, name: str) -> bool:

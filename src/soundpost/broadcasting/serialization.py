@@ -53,12 +53,15 @@ def flat_json(value: Any) -> str | None:
 
     The text is that of :func:`to_json`. Measured for two fields: 0.9 µs, 4.6 by :func:`to_json`.
     """
-    if type(value) is not dict or serializer_of(dict) is not None:
-        return None
-    if not (_WRITTEN_ALIKE.issuperset(map(type, value.values())) and _TEXT.issuperset(map(type, value))):
+    return fields_json(value) if type(value) is dict and _TEXT.issuperset(map(type, value)) else None
+
+
+def fields_json(fields: dict[str, Any]) -> str | None:
+    """Return the JSON text of the fields of an event, as :func:`flat_json`, which looks at the keys of a dict first."""
+    if serializer_of(dict) is not None or not _WRITTEN_ALIKE.issuperset(map(type, fields.values())):
         return None
     try:
-        return _encode_flat(value).decode()
+        return _encode_flat(fields).decode()
     except (ValueError, OverflowError):  # half a character, an integer of more digits than Python writes
         return None
 

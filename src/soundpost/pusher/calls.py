@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from soundpost.broadcasting.channels import UserChannel
-from soundpost.broadcasting.composing import MAX_CHANNEL_NAME, MAX_CHANNELS, MAX_EVENT_NAME
 from soundpost.broadcasting.encryption import encrypt, master_key
+from soundpost.broadcasting.limits import MAX_CHANNEL_NAME, MAX_CHANNELS, MAX_EVENT_NAME
 from soundpost.broadcasting.serialization import to_json
 from soundpost.errors import ConfigurationError
 from soundpost.values.proxies import unproxied
