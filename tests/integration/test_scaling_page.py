@@ -56,7 +56,7 @@ def test_the_steps_make_one_server_of_two_hosts() -> None:
         proxy.run(re.sub("soundpost deploy nginx --write", deploy, commands("deployment.md", "3. Nginx and TLS")))
         until(lambda: proxy.succeeds("curl -sf https://ws.example.com/up"), "Nginx serves TLS", 2 * TIMEOUT)
         for host, address in zip(hosts, HOSTS, strict=True):
-            said = host.run(commands("scaling.md", "6. Let the doctor look"))
+            said = host.run(commands("scaling.md", "6. Check each host"))
             assert "As a browser: https://ws.example.com" in said
             assert "cluster: 2 hosts over Redis" in said
             assert f"As a backend: http://{address}:8080" in said
