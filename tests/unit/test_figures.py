@@ -9,7 +9,8 @@ from typing import cast
 import msgspec
 import pytest
 
-from soundpost.core.figures import BOUNDS, AppFigures, Histogram, NodeFigures, add_up, quantile
+from soundpost.core.figures import AppFigures, NodeFigures, add_up
+from soundpost.core.histogram import BOUNDS, Histogram, quantile
 from soundpost.server.figures.host_figures import HostFigures, WorkerFigures
 from soundpost.server.figures.loop_lag import LoopLag
 from soundpost.server.figures.timeline import Timeline

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from soundpost.core.figures import BOUNDS, AppFigures, Histogram
+from soundpost.core.figures import AppFigures
+from soundpost.core.histogram import BOUNDS, Histogram
 from soundpost.server.figures.host_figures import HostFigures, RedisFigures, WorkerFigures
 from soundpost.server.webhooks.figures import EndpointFigures
 from soundpost.tools.cli.top_frame import frame

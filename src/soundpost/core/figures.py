@@ -6,52 +6,20 @@ Nothing is counted per delivery: an event to 10,000 subscribers is one addition.
 from __future__ import annotations
 
 import operator
-from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import cache
 from operator import attrgetter
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
+
+from soundpost.core.histogram import Histogram
 
 T = TypeVar("T", int, str)
-
-BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-"""Upper bounds of a histogram's buckets, in seconds; a last bucket has what is longer."""
 
 
 def count(counts: dict[T, int], kind: T) -> None:
     """Count one more of a kind."""
     counts[kind] = counts.get(kind, 0) + 1
-
-
-@dataclass(slots=True)
-class Histogram:
-    """Durations by length, as Prometheus has them."""
-
-    counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
-    """Number of durations in each bucket of :data:`BOUNDS`, not added up."""
-    sum: float = 0.0
-    """All durations together, in seconds."""
-
-    def observe(self, seconds: float) -> None:
-        """Count a duration."""
-        self.counts[bisect_left(BOUNDS, seconds)] += 1
-        self.sum += seconds
-
-
-def quantile(counts: Sequence[int], share: float) -> float:
-    """Return the time that a share of durations took at most, in seconds; 0 if there are none.
-
-    ``counts`` are those of a :class:`Histogram`. Within a bucket durations are taken to be spread evenly, as Prometheus
-    does; those beyond the last bound count as that bound.
-    """
-    rank = share * sum(counts)
-    passed, lower = 0, 0.0
-    for number, upper in zip(counts, BOUNDS, strict=False):
-        if number and passed + number >= rank:
-            return lower + (upper - lower) * (rank - passed) / number
-        passed, lower = passed + number, upper
-    return BOUNDS[-1] if rank else 0.0
 
 
 @dataclass(slots=True)
@@ -164,7 +132,7 @@ def _fields_of(figures: Any) -> tuple[list[str], list[str], Callable[[Any], tupl
     numbers: list[str] = []
     others: list[str] = []
     for each in fields(figures):
-        (numbers if each.type in ("int", "float") else others).append(each.name)
+        (numbers if isinstance(each.default, int | float) else others).append(each.name)
     return numbers, others, attrgetter(*numbers, "__class__")  # two names at least, so that it returns a tuple
 
 

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_plus
 
-from soundpost.core.figures import Histogram
+from soundpost.core.histogram import Histogram
 from soundpost.errors import SoundpostError
 from soundpost.wire.json_text import encode
 

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final, cast
 
 from soundpost.compilation import mypyc_attr
-from soundpost.core.figures import Histogram
+from soundpost.core.histogram import Histogram
 from soundpost.server.api.pending_response import PendingResponse
 from soundpost.server.api.requests import OK, OK_ENCODED, ApiError, Request, Response
 from soundpost.server.connections.fair_queue import LARGE_READ, SLICE

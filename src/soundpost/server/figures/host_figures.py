@@ -6,7 +6,8 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from soundpost.core.figures import AppFigures, Histogram, add_up
+from soundpost.core.figures import AppFigures, add_up
+from soundpost.core.histogram import Histogram
 from soundpost.server.webhooks.figures import EndpointFigures
 
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from soundpost.core.figures import Histogram
+from soundpost.core.histogram import Histogram
 
 _INTERVAL: Final = 0.1
 _RECENT: Final = 50

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from soundpost.core.figures import AppFigures, Histogram, add_up, quantile
+from soundpost.core.figures import AppFigures, add_up
+from soundpost.core.histogram import Histogram, quantile
 from soundpost.server.figures.host_figures import HostFigures, Sample
 
 STEP: Final = 5.0

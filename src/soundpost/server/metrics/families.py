@@ -7,7 +7,7 @@ from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from soundpost.core.figures import BOUNDS, Histogram
+from soundpost.core.histogram import BOUNDS, Histogram
 from soundpost.server.figures.host_figures import HostFigures, RedisFigures, WorkerFigures
 from soundpost.server.webhooks.figures import EndpointFigures
 

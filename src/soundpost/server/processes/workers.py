@@ -13,7 +13,8 @@ from soundpost.backplane import SingleNode
 from soundpost.backplane.hub import Hub
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.core.app_settings import AppSettings
-from soundpost.core.figures import Histogram, NodeFigures
+from soundpost.core.figures import NodeFigures
+from soundpost.core.histogram import Histogram
 from soundpost.core.node import Node
 from soundpost.errors import StartError
 from soundpost.server.connections.listening import listening_sockets, port_of

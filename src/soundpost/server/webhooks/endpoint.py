@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from soundpost import __version__
 from soundpost.core.app_settings import AppSettings, WebhookSettings
-from soundpost.core.figures import Histogram
+from soundpost.core.histogram import Histogram
 from soundpost.core.history_rules import channel_matcher
 from soundpost.core.outbox import CallLater
 from soundpost.core.webhooks import OPPOSITES, WITHOUT_CHANNEL, WebhookEvent

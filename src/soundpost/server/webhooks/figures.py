@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from soundpost.core.figures import Histogram
+from soundpost.core.histogram import Histogram
 
 
 class EndpointFigures(Struct, frozen=True):

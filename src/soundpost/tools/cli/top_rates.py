@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from soundpost.core.figures import AppFigures, quantile
+from soundpost.core.figures import AppFigures
+from soundpost.core.histogram import quantile
 from soundpost.server.figures.host_figures import HostFigures
 
 _LONGEST_HISTORY: Final = 300
@@ -27,7 +28,7 @@ class HostRates(NamedTuple):
 
     apps: dict[str, AppRates]
     publish: list[int]
-    """Requests in each bucket of :data:`soundpost.core.figures.BOUNDS`."""
+    """Requests in each bucket of :data:`soundpost.core.histogram.BOUNDS`."""
     cpu: float
     """Seconds of CPU time a second: 1.0 is one core."""
     workers: dict[int, float]

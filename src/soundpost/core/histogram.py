@@ -1,0 +1,44 @@
+"""Histograms of durations, for metrics, the dashboard and ``soundpost top``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+BOUNDS: Final[tuple[float, ...]] = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Upper bounds of a histogram's buckets, in seconds; a last bucket has what is longer."""
+_BOUNDED: Final = len(BOUNDS)
+
+
+@dataclass
+class Histogram:
+    """Durations by length, as Prometheus has them."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    """Number of durations in each bucket of :data:`BOUNDS`, not added up."""
+    sum: float = 0.0
+    """All durations together, in seconds."""
+
+    def observe(self, seconds: float) -> None:
+        """Count a duration."""
+        bucket = 0
+        while bucket < _BOUNDED and seconds > BOUNDS[bucket]:
+            bucket += 1
+        self.counts[bucket] += 1
+        self.sum += seconds
+
+
+def quantile(counts: Sequence[int], share: float) -> float:
+    """Return the time that a share of durations took at most, in seconds; 0 if there are none.
+
+    ``counts`` are those of a :class:`Histogram`. Within a bucket durations are taken to be spread evenly, as Prometheus
+    does; those beyond the last bound count as that bound.
+    """
+    rank = share * sum(counts)
+    passed, lower = 0, 0.0
+    for number, upper in zip(counts, BOUNDS, strict=False):
+        if number and passed + number >= rank:
+            return lower + (upper - lower) * (rank - passed) / number
+        passed, lower = passed + number, upper
+    return BOUNDS[-1] if rank else 0.0
