@@ -39,7 +39,7 @@ def telling(answer: Callable[[], Response | PendingResponse], request: Request, 
     try:
         made = answer()
     except ApiError as error:
-        error.headers += headers
+        error.headers = (*error.headers, *headers)
         raise
     return _changed(made, lambda response: response._replace(headers=(*response.headers, *headers)))
 
