@@ -30,6 +30,10 @@ class LatePeers:
     def ask(self, query: Query, then: Callable[[Any], None]) -> None:
         self.asked.append(lambda: self.peers.ask(query, then))
 
+    @property
+    def is_settled(self) -> bool:
+        return not self.holds_publishes and self.peers.is_settled
+
     def after_publishes(self, then: Callable[[], None]) -> None:
         if self.holds_publishes:
             self.publishes.append(then)

@@ -159,6 +159,11 @@ class HubPeers:
             return
         self._node.deliver_event(app_id, event.channel, event.frame, event.except_socket_id)
 
+    @property
+    def is_settled(self) -> bool:
+        """Tell whether the hub has put the events published so far in order."""
+        return self._barrier.is_settled
+
     def after_publishes(self, then: Callable[[], None]) -> None:
         """Call back once the events published so far are on their way to all nodes, or wait for unreachable ones."""
         self._barrier.wait(then)

@@ -20,6 +20,11 @@ class PublishBarrier:
         self._acknowledged = 0
         self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
 
+    @property
+    def is_settled(self) -> bool:
+        """Tell whether every event published so far is acknowledged."""
+        return self._acknowledged == self._published
+
     def begin(self) -> None:
         """Count a published event."""
         self._published += 1
@@ -32,7 +37,7 @@ class PublishBarrier:
 
     def wait(self, then: Callable[[], None]) -> None:
         """Call back once every event published so far is acknowledged; at once if all are."""
-        if self._acknowledged == self._published:
+        if self.is_settled:
             then()
         else:
             self._waiting.append((self._published, then))

@@ -33,6 +33,7 @@ class SingleNode:
         self._barrier = PublishBarrier()
         self._idempotency_keys = IdempotencyKeys()
         self._node: PeersHandler
+        self._acknowledged = self._acknowledge  # the bound method: every publish hands it on
 
     @property
     def reaches_all(self) -> bool:
@@ -93,7 +94,7 @@ class SingleNode:
     def publish(self, app_id: str, event: OutgoingEvent) -> None:
         """Send an event to the other hosts, and deliver it to this node's clients; kept ones the registry delivers."""
         self._barrier.begin()
-        self._registry.publish(self._node, app_id, event, self._acknowledge)
+        self._registry.publish(self._node, app_id, event, self._acknowledged)
         if event.id is None:  # behind the kept ones that the registry may have delivered just now
             self._node.deliver_event(app_id, event.channel, event.frame, event.except_socket_id)
 
@@ -115,6 +116,11 @@ class SingleNode:
 
     def _acknowledge(self, taken: bool) -> None:
         self._barrier.end()
+
+    @property
+    def is_settled(self) -> bool:
+        """Tell whether the events published so far are on their way to all hosts, or wait for unreachable ones."""
+        return self._barrier.is_settled
 
     def after_publishes(self, then: Callable[[], None]) -> None:
         """Call back once the events published so far are on their way to all hosts, or wait for unreachable ones."""

@@ -146,7 +146,10 @@ class Node:
 
     def after_sending(self, callback: Callable[[], None]) -> None:
         """Call back once all events published up to now are in order on all nodes, and sent on this one."""
-        self.peers.after_publishes(partial(self.outbox.after_flush, callback))
+        if self.peers.is_settled:
+            self.outbox.after_flush(callback)
+        else:
+            self.peers.after_publishes(partial(self.outbox.after_flush, callback))
 
     def every_second(self) -> None:
         """Do the work that is due every second."""

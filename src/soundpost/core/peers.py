@@ -279,6 +279,10 @@ class Peers(Protocol):
     ) -> None:
         """Publish all events of a request, unless a node of this host took the same idempotency key before."""
 
+    @property
+    def is_settled(self) -> bool:
+        """Tell whether all events published so far have their place in the order of all nodes."""
+
     def after_publishes(self, then: Callable[[], None]) -> None:
         """Call back once all events published so far have their place in the order of all nodes.
 
