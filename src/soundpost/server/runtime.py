@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import ClassVar, Final
 
 from soundpost.backplane import MemoryRegistry, SingleNode
+from soundpost.compilation import mypyc_attr
 from soundpost.core import presence_grace
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.connection import Connection
@@ -27,6 +28,7 @@ HOUSEKEEPING_INTERVAL: Final = 5
 """Seconds between two rounds of a node's housekeeping."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Runtime:
     """A node in the running event loop, with its timers, its warnings and the rules for its WebSockets."""
 

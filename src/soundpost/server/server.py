@@ -12,6 +12,7 @@ from functools import lru_cache, partial
 from typing import ClassVar
 
 from soundpost import __version__, documentation
+from soundpost.compilation import mypyc_attr
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.core.connection import Connection
 from soundpost.core.figures import NodeFigures
@@ -48,6 +49,7 @@ _DRAIN_STEP = 0.1  # seconds between two groups of clients that are sent away
 _AWAY_AT_ONCE = 200  # clients that are sent away in one loop turn: some 2 ms
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Server(Runtime):
     """One process that serves WebSockets and the API on one port."""
 
@@ -73,6 +75,8 @@ class Server(Runtime):
             observers=observers,
         )
         self.settings: ServerSettings = own
+        self.max_head_size = own.max_head_size
+        self.max_request_size = own.max_request_size
         self.prefix = normal_prefix(own.path)
         self.fair_queue = FairQueue(self.loop.call_soon)
         self._has_epoll = has_epoll()

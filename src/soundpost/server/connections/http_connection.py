@@ -253,8 +253,7 @@ class HttpConnection(asyncio.Protocol):
         """Return the request if the bytes are exactly one of a usual form, and no reader has the beginning of one."""
         if self._reader is not None and not self._reader.is_between:
             return None
-        settings = self._server.settings
-        return read_whole(data, settings.max_head_size, settings.max_request_size)
+        return read_whole(data, self._server.max_head_size, self._server.max_request_size)
 
     def _take(self, whole: WholeRequest) -> None:
         """Handle a request that was read without a reader."""
@@ -346,7 +345,7 @@ class HttpConnection(asyncio.Protocol):
             return
         came = perf_counter()
         request.find_client_ip = self.client_ip
-        request.max_size = self._server.settings.max_request_size
+        request.max_size = self._server.max_request_size
         try:
             response = self._server.router.respond(request)
         except ApiError as error:
