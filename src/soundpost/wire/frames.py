@@ -35,7 +35,6 @@ TOO_BIG: Final = 1009
 _MAX_CONTROL_PAYLOAD: Final = 125
 _UINT16 = Struct("!H")
 _UINT64 = Struct("!Q")
-_HEADER16 = Struct("!BBH")
 _HEADER64 = Struct("!BBQ")
 Unmask = Callable[[bytes | bytearray | memoryview, bytes], bytes]
 ReadSingle = Callable[[bytes, int], bytes | None]
@@ -59,7 +58,7 @@ def encode_frame(opcode: int, payload: bytes) -> bytes:
     if length < 126:
         return bytes((0x80 | opcode, length)) + payload
     if length < 65536:
-        return _HEADER16.pack(0x80 | opcode, 126, length) + payload
+        return ((0x80 | opcode) << 24 | 126 << 16 | length).to_bytes(4, "big") + payload
     return _HEADER64.pack(0x80 | opcode, 127, length) + payload
 
 
