@@ -12,6 +12,7 @@ from soundpost.core.history_rules import HistoryRules
 from soundpost.core.replay_allowances import ReplayAllowances
 from soundpost.wire import codes
 from soundpost.wire.channel_names import Kind
+from soundpost.wire.signatures import HmacKey
 
 if TYPE_CHECKING:
     from soundpost.core.app_settings import AppSettings
@@ -30,11 +31,8 @@ class App:
 
     def __init__(self, node: Node, settings: AppSettings) -> None:
         self.node = node
-        self.settings = settings
+        self.id = settings.id
         self.figures = node.figures.apps.setdefault(settings.id, AppFigures())
-        self.history_rules = HistoryRules(settings.history)
-        self.reports = settings.reports
-        """Names of the events that any endpoint of the app wants; see :mod:`.reports`."""
         self.connections: dict[str, Connection] = {}
         """Connections by socket id."""
         self.former_connections: dict[str, list[Connection]] = {}
@@ -61,12 +59,22 @@ class App:
         """Seconds that members stay, by connection that the server closes; see :mod:`.presence_grace`."""
         self.closed_with: tuple[int, str] | None = None
         """Close code and message for all connections, if a reload has disabled or removed the app."""
+        self.configure(settings)
 
     def configure(self, settings: AppSettings) -> None:
-        """Serve with other settings from now on."""
+        """Serve with these settings from now on."""
         self.settings, self.closed_with = settings, None
         self.history_rules = HistoryRules(settings.history)
         self.reports = settings.reports
+        """Names of the events that any endpoint of the app wants; see :mod:`.reports`."""
+        # What every request to publish needs, kept here: compiled code reads an attribute of the settings much slower.
+        self.enabled = settings.enabled
+        self.hmac_key = HmacKey(settings.secret.encode())
+        self.signed_as = f"auth_key={settings.key}&auth_timestamp="
+        """Beginning of the parameters that a publisher signs."""
+        self.max_channels_per_event = settings.max_channels_per_event
+        self.max_event_name_length = settings.max_event_name_length
+        self.max_event_data_size = settings.max_event_data_size
 
     def connections_of(self, socket_id: str) -> list[Connection]:
         """Return the connections whose clients have this socket id, or had it before."""

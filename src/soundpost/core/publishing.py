@@ -39,7 +39,7 @@ def publish(
     if not ephemeral and app.history_rules.of(channel) is not None:
         event_id = next(node.event_ids)
     outgoing = _outgoing(channel, event, data, except_socket_id, ephemeral, event_id, key_id if event_id else None)
-    node.peers.publish(app.settings.id, outgoing)
+    node.peers.publish(app.id, outgoing)
     if node.observers:
         _tell_observers(app, (outgoing,))
 

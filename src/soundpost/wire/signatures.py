@@ -21,9 +21,10 @@ _OUTER_PAD: Final = bytes(byte ^ 0x5C for byte in range(256))
 _BLOCK: Final = 64
 """Bytes of a block of SHA-256."""
 _MD5: Final = hashlib.md5(usedforsecurity=False)
+_is_same: Final = hmac.compare_digest
 
 
-class _HmacKey:
+class HmacKey:
     """A secret of which the two hashes of HMAC (RFC 2104) have been begun.
 
     Measured: 0.9 µs for a text of 150 bytes; ``hmac.digest`` begins anew each time and takes 2.2.
@@ -38,15 +39,20 @@ class _HmacKey:
         self._outer = hashlib.sha256(block.translate(_OUTER_PAD))
 
     def sign(self, text: bytes) -> str:
+        """Return the HMAC-SHA256 of a text, in hex."""
         inner, outer = self._inner.copy(), self._outer.copy()
         inner.update(text)
         outer.update(inner.digest())
         return outer.hexdigest()
 
+    def verify(self, text: bytes, signature: str) -> bool:
+        """Tell whether a signature is that of a text, in constant time."""
+        return signature.isascii() and _is_same(self.sign(text), signature)
+
 
 @lru_cache(1024)
-def _key_of(secret: str) -> _HmacKey:
-    return _HmacKey(secret.encode())
+def _key_of(secret: str) -> HmacKey:
+    return HmacKey(secret.encode())
 
 
 def sign(secret: str, text: str) -> str:
@@ -57,12 +63,9 @@ def sign(secret: str, text: str) -> str:
 def verify(secret: str, text: str, signature: str) -> bool:
     """Tell whether a signature is that of a text, in constant time. A text without a form in UTF-8 has none."""
     try:
-        expected = sign(secret, text)
+        return _key_of(secret).verify(text.encode(), signature)
     except UnicodeEncodeError:
         return False
-    if signature.isascii():
-        return hmac.compare_digest(expected, signature)
-    return False
 
 
 def channel_text(socket_id: str, channel: str, channel_data: str | None = None) -> str:

@@ -23,6 +23,7 @@ from soundpost.wire.printable import printable
 _SENT: Final = re.compile(r"'.*'|\".*\"|[0-9a-fA-F]{32,}", re.DOTALL)
 _log_throttle: Final = LogThrottle(logging.getLogger("soundpost.api"))
 _SIGNATURE: Final = "auth_signature="
+_TIMESTAMP: Final = "auth_timestamp="
 _VERSION_AND_DIGEST: Final = "&auth_version=1.0&body_md5="
 _DIGEST_SIZE: Final = 32
 _SIGNATURE_SIZE: Final = 64
@@ -35,6 +36,7 @@ _REQUIRED: Final = ("auth_key", "auth_timestamp", "auth_version", "auth_signatur
 def authenticate(request: Request, app: App, prefix: str, now: float | None = None) -> dict[str, str]:
     """Check that a request is signed with the app's secret; return its query parameters by name.
 
+    Of a request in the usual form only ``body_md5`` is returned: the other parameters are those of the signature.
     ``now`` in seconds since 1970. Raises ApiError: 401 for a wrong signature, timestamp or digest, 403 for a disabled
     app.
     """
@@ -59,15 +61,15 @@ def _authenticated_as_usual(request: Request, app: App, now: float) -> dict[str,
     its place or at the end. None for any other request: :func:`_authenticated` finds out what is wrong, if anything is.
     Measured: 4.4 µs, 11.6 by the general way.
     """
-    settings, query = app.settings, request.query
-    beginning = f"auth_key={settings.key}&"
+    query, beginning = request.query, app.signed_as
+    key_size = len(beginning) - len(_TIMESTAMP)
     at = _END_OF_SIGNED
     if query.startswith(_SIGNATURE, len(query) + at) and query[at - 1 : at] == "&":
         signature, signed = query[-_SIGNATURE_SIZE:], query[: at - 1]
-    elif query.startswith(_SIGNATURE, len(beginning)):
-        end = len(beginning) - at
-        signature, signed = query[end - _SIGNATURE_SIZE : end], beginning + query[end + 1 :]
-        if query[end : end + 1] != "&" or not query.startswith(beginning):
+    elif query.startswith(_SIGNATURE, key_size):
+        end = key_size - at
+        signature, signed = query[end - _SIGNATURE_SIZE : end], query[:key_size] + query[end + 1 :]
+        if query[end : end + 1] != "&":
             return None
     else:
         return None
@@ -76,24 +78,19 @@ def _authenticated_as_usual(request: Request, app: App, now: float) -> dict[str,
     timestamp = signed[end - _TIMESTAMP_SIZE : end]
     if (
         not signed.startswith(_VERSION_AND_DIGEST, end)
-        or signed[: end - _TIMESTAMP_SIZE] != beginning + "auth_timestamp="
+        or end - _TIMESTAMP_SIZE != len(beginning)
+        or not signed.startswith(beginning)
         or not (timestamp.isascii() and timestamp.isdigit())
     ):
         return None
     # What follows makes the rest certain: no other digest, signature or time passes.
-    if not signatures.verify(settings.secret, f"{request.method.decode()}\n{request.path}\n{signed}", signature):
+    if not app.hmac_key.verify(request.method + f"\n{request.path}\n{signed}".encode(), signature):
         return None
     is_in_time = abs(int(timestamp) - int(now)) <= signatures.TIMESTAMP_WINDOW
-    if not is_in_time or digest != signatures.md5(request.body) or not settings.enabled:
+    if not is_in_time or digest != signatures.md5(request.body) or not app.enabled:
         return None
     request.is_signed = True
-    return {
-        "auth_key": settings.key,
-        "auth_timestamp": timestamp,
-        "auth_version": "1.0",
-        "body_md5": digest,
-        "auth_signature": signature,
-    }
+    return {"body_md5": digest}
 
 
 def _authenticated(request: Request, app: App, prefix: str, now: float) -> dict[str, str]:
