@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec import DecodeError, Raw, Struct
 from msgspec.json import Decoder as JsonDecoder
+from msgspec.structs import astuple
 
 from soundpost.backplane.attributes import answered
 from soundpost.core.app import App
@@ -87,12 +88,11 @@ def post_event(request: Request, app: App, query: dict[str, str]) -> Response | 
 
 
 def _publish_single(request: Request, app: App, query: dict[str, str]) -> Response | PendingResponse:
-    event = _read(_read_event, request.body)
+    # As a tuple: to read each attribute of the struct takes three times as long.
+    name, data, channels, channel, socket_id, info, ephemeral, key_id = astuple(_read(_read_event, request.body))
     key = key_of(request, app, query)
-    channels = _channels_of(event)
-    return publish_event(
-        app, event.name, event.data, channels, event.socket_id, event.info, key, bool(event.ephemeral), event.key_id
-    )
+    to = _channels_of(channels, channel)
+    return publish_event(app, name, data, to, socket_id, info, key, bool(ephemeral), key_id)
 
 
 def publish_event(
@@ -110,7 +110,6 @@ def publish_event(
 
     No history keeps an ``ephemeral`` event. ``key_id`` names the key that encrypted the data.
     """
-    settings = app.settings
     if socket_id is not None:
         _check_socket_id(socket_id)
     if key_id is not None:
@@ -251,13 +250,11 @@ def _read(read: Callable[[bytes], T], body: bytes) -> T:
         raise ApiError(400, f"The body is not valid JSON: {error}") from None
 
 
-def _channels_of(event: ApiEvent) -> list[str]:
-    if event.channels is not None:
-        channels = event.channels
-        if len(channels) > 1:
-            channels = list(dict.fromkeys(channels))
-    else:
-        channels = [] if event.channel is None else [event.channel]
+def _channels_of(channels: list[str] | None, channel: str | None) -> list[str]:
+    if channels is None:
+        channels = [] if channel is None else [channel]
+    elif len(channels) > 1:
+        channels = list(dict.fromkeys(channels))
     if not channels:
         raise ApiError(422, 'channels: at least one is needed, in "channels": […] or "channel": "…"')
     return channels
