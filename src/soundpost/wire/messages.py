@@ -65,6 +65,14 @@ class SignIn(msgspec.Struct):
     user_data: str
 
 
+class _Event(msgspec.Struct):
+    """An application's event, as clients get it."""
+
+    event: str
+    data: str
+    channel: str
+
+
 class ChannelData(msgspec.Struct):
     """``channel_data`` of a presence subscription; an integer id is the same user as its decimal string."""
 
@@ -201,7 +209,7 @@ def watchlist_events(online: Sequence[str], offline: Sequence[str]) -> bytes:
 
 def event(name: str, channel: str, data: str) -> bytes:
     """Return the frame for an application's event; ``data`` is the published string."""
-    return text_frame(b'{"event":%b,"data":%b,"channel":%b}' % (encode(name), encode(data), encode(channel)))
+    return text_frame(encode(_Event(name, data, channel)))
 
 
 def client_event(name: str, channel: str, data: bytes, user_id: str | None) -> bytes:
