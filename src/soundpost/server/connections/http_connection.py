@@ -444,7 +444,10 @@ class HttpConnection(asyncio.Protocol):
             if isinstance(response, PendingResponse):
                 break
             ready.append(response)
-        del self._responses[: len(ready)]
+        if self._pending:
+            del self._responses[: len(ready)]
+        else:
+            self._responses.clear()
         if self._is_lost:
             if self._unread:
                 self._resume()
