@@ -42,13 +42,14 @@ def queries(draw: st.DrawFn) -> str:
 
 
 def outcome(query: str, body: bytes) -> object:
-    """Return the parameters of an accepted request; status and reason of a refused one."""
+    """Return the parameters of an accepted request but those of its signature; status and reason of a refused one."""
     request = Request(b"POST", f"{PATH}?{query}".encode("latin-1"), "1.1", [], body, True)
     try:
-        return authenticate(request, STAGE.app, "", NOW)
+        parameters = authenticate(request, STAGE.app, "", NOW)
     except ApiError as error:
         assert not request.is_signed
         return error.status, error.message
+    return {name: value for name, value in parameters.items() if not name.startswith("auth_")}
 
 
 def usual(*, signature_last: bool) -> str:

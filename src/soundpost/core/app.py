@@ -70,7 +70,7 @@ class App:
         # What every request to publish needs, kept here: compiled code reads an attribute of the settings much slower.
         self.enabled = settings.enabled
         self.hmac_key = HmacKey(settings.secret.encode())
-        self.signed_as = f"auth_key={settings.key}&auth_timestamp="
+        self.key_parameter = f"auth_key={settings.key}&"
         """Beginning of the parameters that a publisher signs."""
         self.max_channels_per_event = settings.max_channels_per_event
         self.max_event_name_length = settings.max_event_name_length

@@ -21,7 +21,8 @@ _OUTER_PAD: Final = bytes(byte ^ 0x5C for byte in range(256))
 _BLOCK: Final = 64
 """Bytes of a block of SHA-256."""
 _MD5: Final = hashlib.md5(usedforsecurity=False)
-_is_same: Final = hmac.compare_digest
+is_same: Final = hmac.compare_digest
+"""Compare two ASCII texts in constant time."""
 
 
 class HmacKey:
@@ -47,7 +48,7 @@ class HmacKey:
 
     def verify(self, text: bytes, signature: str) -> bool:
         """Tell whether a signature is that of a text, in constant time."""
-        return signature.isascii() and _is_same(self.sign(text), signature)
+        return signature.isascii() and is_same(self.sign(text), signature)
 
 
 @lru_cache(1024)

@@ -23,13 +23,11 @@ from soundpost.wire.printable import printable
 _SENT: Final = re.compile(r"'.*'|\".*\"|[0-9a-fA-F]{32,}", re.DOTALL)
 _log_throttle: Final = LogThrottle(logging.getLogger("soundpost.api"))
 _SIGNATURE: Final = "auth_signature="
+_SIGNATURE_SIZE: Final = len(_SIGNATURE) + 64
 _TIMESTAMP: Final = "auth_timestamp="
-_VERSION_AND_DIGEST: Final = "&auth_version=1.0&body_md5="
-_DIGEST_SIZE: Final = 32
-_SIGNATURE_SIZE: Final = 64
-_TIMESTAMP_SIZE: Final = 10
-_END_OF_SIGNED: Final = -_SIGNATURE_SIZE - len(_SIGNATURE)
-"""Index of the parameter of the signature where that is the last one."""
+_DIGITS: Final = 10
+_USUAL_SIZE: Final = len(f"{_TIMESTAMP}&auth_version=1.0&body_md5=&") + _DIGITS + 32 + _SIGNATURE_SIZE
+"""Size of the parameters of a usual request behind the first one, which is the app's key."""
 _REQUIRED: Final = ("auth_key", "auth_timestamp", "auth_version", "auth_signature")
 
 
@@ -59,35 +57,27 @@ def _authenticated_as_usual(request: Request, app: App, now: float) -> dict[str,
 
     The usual form has the parameters of a publish and no others, in the order of the signed text, with the signature in
     its place or at the end. None for any other request: :func:`_authenticated` finds out what is wrong, if anything is.
-    Measured: 4.4 µs, 11.6 by the general way.
     """
-    query, beginning = request.query, app.signed_as
-    key_size = len(beginning) - len(_TIMESTAMP)
-    at = _END_OF_SIGNED
-    if query.startswith(_SIGNATURE, len(query) + at) and query[at - 1 : at] == "&":
-        signature, signed = query[-_SIGNATURE_SIZE:], query[: at - 1]
-    elif query.startswith(_SIGNATURE, key_size):
-        end = key_size - at
-        signature, signed = query[end - _SIGNATURE_SIZE : end], query[:key_size] + query[end + 1 :]
-        if query[end : end + 1] != "&":
-            return None
-    else:
+    query, key = request.query, app.key_parameter
+    key_size = len(key)
+    if len(query) != key_size + _USUAL_SIZE or not query.isascii():
         return None
-    digest = signed[-_DIGEST_SIZE:]
-    end = len(signed) - _DIGEST_SIZE - len(_VERSION_AND_DIGEST)
-    timestamp = signed[end - _TIMESTAMP_SIZE : end]
+    is_last = query[key_size : key_size + len(_TIMESTAMP)] == _TIMESTAMP
+    at = key_size if is_last else key_size + _SIGNATURE_SIZE + 1
+    timestamp = query[at + len(_TIMESTAMP) : at + len(_TIMESTAMP) + _DIGITS]
+    if not timestamp.isdigit():
+        return None
+    digest = signatures.md5(request.body)
+    rest = f"{_TIMESTAMP}{timestamp}&auth_version=1.0&body_md5={digest}"
+    signature = app.hmac_key.sign(request.method + f"\n{request.path}\n{key}{rest}".encode())
+    signed = f"{_SIGNATURE}{signature}"
+    given = query[-_SIGNATURE_SIZE:] if is_last else query[key_size : at - 1]
     if (
-        not signed.startswith(_VERSION_AND_DIGEST, end)
-        or end - _TIMESTAMP_SIZE != len(beginning)
-        or not signed.startswith(beginning)
-        or not (timestamp.isascii() and timestamp.isdigit())
+        not signatures.is_same(given, signed)
+        or query != (f"{key}{rest}&{signed}" if is_last else f"{key}{signed}&{rest}")
+        or abs(int(timestamp) - int(now)) > signatures.TIMESTAMP_WINDOW
+        or not app.enabled
     ):
-        return None
-    # What follows makes the rest certain: no other digest, signature or time passes.
-    if not app.hmac_key.verify(request.method + f"\n{request.path}\n{signed}".encode(), signature):
-        return None
-    is_in_time = abs(int(timestamp) - int(now)) <= signatures.TIMESTAMP_WINDOW
-    if not is_in_time or digest != signatures.md5(request.body) or not app.enabled:
         return None
     request.is_signed = True
     return {"body_md5": digest}
