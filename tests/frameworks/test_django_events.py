@@ -209,6 +209,17 @@ def test_a_model_tells_what_happens_to_its_objects_and_only_the_fields_named(dat
     assert sent.sent[2].data["model"]["id"] == pk
 
 
+def test_objects_of_a_proxy_broadcast_as_those_of_their_model(database: None) -> None:
+    meta = type("Meta", (), {"proxy": True, "app_label": "shop"})
+    proxy: Any = type("OrderOfToday", (Order,), {"__module__": __name__, "Meta": meta})
+    with broadcast.fake() as sent:
+        order = proxy.objects.create(customer=user("ann"))
+        order.save()
+        broadcast_models(proxy.objects.all(), "updated")
+        order.delete()
+    assert [each.name for each in sent.sent] == ["OrderCreated", "OrderUpdated", "OrderUpdated", "OrderDeleted"]
+
+
 def test_channels_with_attributes_a_name_of_its_own_and_to_others(database: None) -> None:
     article = Article.objects.create(stock=3, picture="violin.png")
     article.stock = F("stock") - 1

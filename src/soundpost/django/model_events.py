@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
 
 from django.db.models import FileField
-from django.db.models.signals import post_delete, post_save
+from django.db.models.signals import class_prepared, post_delete, post_save
 
 from soundpost.broadcasting import broadcast
 from soundpost.broadcasting.channels import Channel, ChannelLike, names_of, several
@@ -36,6 +36,7 @@ _silent: ContextVar[bool] = ContextVar("soundpost_silent", default=False)
 class _Rule:
     """The arguments of ``@broadcasts`` for a model."""
 
+    model: type
     on: Callable[[Any, str], Channels] | Channels
     fields: tuple[str, ...]
     events: tuple[str, ...]
@@ -64,7 +65,7 @@ class ModelEvent(Broadcastable):
 
     def broadcast_as(self) -> str:
         """Return the name of the event: ``OrderUpdated``."""
-        return _name(self._rule.name, type(self.instance), self.event)
+        return _name(self._rule.name, self._rule.model, self.event)
 
     def broadcast_with(self) -> Any:
         """Return ``{"model": {…}}`` with the fields that ``@broadcasts`` names, and no other."""
@@ -105,12 +106,8 @@ def broadcasts(
 
     def decorate(model: ModelType) -> ModelType:
         _check(model, wanted, which, name)
-        _rules[model] = _Rule(on, wanted, which, name, {"on_error": "log", **options})
-        uid = f"soundpost.{model.__module__}.{model.__qualname__}"
-        if {"created", "updated"} & set(which):
-            post_save.connect(_saved(which), sender=model, weak=False, dispatch_uid=uid)
-        if "deleted" in which:
-            post_delete.connect(_deleted, sender=model, weak=False, dispatch_uid=uid)
+        _rules[model] = _Rule(model, on, wanted, which, name, {"on_error": "log", **options})
+        _listen(model)
         return model
 
     return decorate
@@ -152,17 +149,33 @@ def described_models() -> Iterator[str]:
         yield f"    with  model: {', '.join(rule.fields)}"
 
 
-def _saved(events: tuple[str, ...]) -> Callable[..., None]:
-    def saved(*, instance: Any, created: bool, raw: bool, using: str, **_: Any) -> None:
-        event: ModelEventName = "created" if created else "updated"
-        if not raw and event in events:
-            _broadcast(instance, event, using)
+def _listen(model: type) -> None:
+    """Have the objects of a model broadcast when Django tells of a change; a second call does nothing."""
+    events = _rule_of(model).events
+    if "created" in events or "updated" in events:
+        post_save.connect(_saved, sender=model, dispatch_uid="soundpost")
+    if "deleted" in events:  # else Django may delete rows without loading them
+        post_delete.connect(_deleted, sender=model, dispatch_uid="soundpost")
 
-    return saved
+
+def _listen_to_proxy(*, sender: Any, **_: Any) -> None:
+    """Listen to a proxy of a model that broadcasts: for its objects, Django's signals name the proxy."""
+    if sender._meta.proxy and sender._meta.concrete_model in _rules:
+        _listen(sender)
+
+
+class_prepared.connect(_listen_to_proxy, dispatch_uid="soundpost")
+
+
+def _saved(*, instance: Any, created: bool, raw: bool, using: str, **_: Any) -> None:
+    event: ModelEventName = "created" if created else "updated"
+    if not raw and event in _rule_of(type(instance)).events:
+        _broadcast(instance, event, using)
 
 
 def _deleted(*, instance: Any, using: str, **_: Any) -> None:
-    _broadcast(instance, "deleted", using)
+    if "deleted" in _rule_of(type(instance)).events:
+        _broadcast(instance, "deleted", using)
 
 
 def _broadcast(instance: Any, event: ModelEventName, using: str) -> None:
