@@ -36,6 +36,11 @@ class Level(enum.IntEnum):
     HIGH = 2
 
 
+class Right(enum.IntFlag):
+    READ = 1
+    WRITE = 2
+
+
 @pytest.mark.parametrize(
     ("annotation", "expected"),
     [
@@ -68,6 +73,7 @@ class Level(enum.IntEnum):
         (dict, "Record<string, unknown>"),
         (Literal["a", 1, True, None], '"a" | 1 | true | null'),
         (Literal[Level.LOW], "1"),
+        (Right, "number"),
         (Annotated[int, "positive"], "number"),
         (NewType("OrderId", int), "number"),
         (Anything, "unknown"),

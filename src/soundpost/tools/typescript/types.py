@@ -13,7 +13,7 @@ import types
 from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, Flag
 from pathlib import PurePath
 from typing import (
     Annotated,
@@ -91,6 +91,8 @@ class Types:
         registered = serializer_of(kind) or getattr(kind, "__broadcast__", None)
         if registered is not None:
             return self._returned(registered)
+        if issubclass(kind, Flag):
+            return "number"  # members are combined
         if issubclass(kind, Enum):
             return self._named(kind)
         for kinds, name in _SIMPLE:
