@@ -148,6 +148,37 @@ def test_policies_as_classes(routes: ChannelRoutes) -> None:
     assert news.callback(None) is True
 
 
+def test_policies_have_guards_and_a_permission(routes: ChannelRoutes) -> None:
+    class Order(ChannelPolicy, routes=routes):
+        pattern = "orders"
+        guards = "token"
+        permission = "shop.view_order"
+
+        def authorize(self, user: Any) -> bool:
+            return True
+
+    (order,) = routes
+    assert (order.guards, order.permission) == (("token",), "shop.view_order")
+
+
+def test_a_policy_without_a_decision_or_of_no_kind_is_refused(routes: ChannelRoutes) -> None:
+    with pytest.raises(RouteError, match="Undecided: a channel policy needs a method authorize"):
+
+        class Undecided(ChannelPolicy, routes=routes):
+            pattern = "undecided"
+
+    with pytest.raises(RouteError, match="its kind is 'Presence': 'private' or 'presence' is expected"):
+
+        class Misspelt(ChannelPolicy, routes=routes):
+            pattern = "misspelt"
+            kind = "Presence"  # type: ignore[assignment]
+
+            def authorize(self, user: Any) -> bool:
+                return True
+
+    assert len(routes) == 0
+
+
 def test_policies_belong_to_the_application_s_own_routes() -> None:
     before = list(channels)
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, get_type_hints
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, get_args, get_type_hints
 
 from soundpost.annotations import signature_of
 from soundpost.broadcasting.authorization.patterns import Pattern
@@ -64,7 +64,8 @@ class RouteMatch(NamedTuple):
 class ChannelPolicy:
     """A channel route as a class: ``pattern``, ``kind``, and a method ``authorize(self, user, **parameters)``.
 
-    A subclass with a ``pattern`` is added to :data:`soundpost.channels`, or to ``routes``, a keyword of the class.
+    ``guests``, ``guards`` and ``permission`` are those of :meth:`ChannelRoutes.private`. A subclass with a ``pattern``
+    is added to :data:`soundpost.channels`, or to ``routes``, a keyword of the class.
     Raises RouteError for a class without ``authorize``, or with a wrong pattern.
     """
 
@@ -74,15 +75,25 @@ class ChannelPolicy:
     """``private`` or ``presence``."""
     guests: ClassVar[bool] = False
     """True if ``authorize`` is also called without a user."""
+    guards: ClassVar[str | Iterable[str]] = ()
+    """Names of guards that are asked for the user in turn."""
+    permission: ClassVar[str | None] = None
+    """A permission that the user must have (Django)."""
 
     def __init_subclass__(cls, *, routes: ChannelRoutes | None = None, **more: Any) -> None:
         super().__init_subclass__(**more)
         if "pattern" not in cls.__dict__:
             return
-        if not callable(getattr(cls, "authorize", None)):
+        if cls.authorize is ChannelPolicy.authorize or not callable(cls.authorize):
             raise RouteError(f"{cls.__name__}: a channel policy needs a method authorize(self, user, …)")
         (channels if routes is None else routes).add(
-            cls.kind, cls.pattern, cls().authorize, guests=cls.guests, name=f"{cls.__module__}.{cls.__qualname__}"
+            cls.kind,
+            cls.pattern,
+            cls().authorize,
+            guests=cls.guests,
+            guards=cls.guards,
+            permission=cls.permission,
+            name=f"{cls.__module__}.{cls.__qualname__}",
         )
 
     def authorize(self, *args: Any, **kwargs: Any) -> Any:
@@ -165,6 +176,8 @@ class ChannelRoutes:
 
         A route with the pattern and the function's name of an earlier one replaces it: its module was reloaded.
         """
+        if kind not in get_args(RouteKind):
+            raise RouteError(f"channel route {pattern!r}: its kind is {kind!r}: 'private' or 'presence' is expected")
         if not callable(callback):
             raise RouteError(f"{kind} channel route {pattern!r}: {callback!r:.100} is no function")
         made = Pattern(pattern)
