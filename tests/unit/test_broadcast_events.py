@@ -104,6 +104,21 @@ def test_an_event_may_decide_not_to_be_sent() -> None:
     assert sent(Sometimes(False)) == sent(Nowhere()) == []
 
 
+def test_a_decision_that_is_true_by_mistake_sends_nothing() -> None:
+    async def later() -> bool:
+        return False
+
+    class Sometimes(Event, on="a"):
+        decide: Any
+
+        def broadcast_when(self) -> Any:
+            return self.decide()
+
+    for decide in (later, lambda: (False for _ in ()), lambda: later):
+        with pytest.raises(PayloadError, match="Sometimes: broadcast_when returned a "):
+            sent(Sometimes(decide))
+
+
 def test_a_channel_that_wants_a_field_that_is_not_there_is_refused_when_the_class_is_made() -> None:
     with pytest.raises(
         TypeError, match=r"Wrong: the channel 'private-orders\.\{order_idd\}' wants a field 'order_idd'"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -44,7 +45,7 @@ def messages_for(
         raise PayloadError(f"{event.__name__} is a class: broadcast an event of it, {event.__name__}(…)")
     kind = type(event).__name__
     when = getattr(event, "broadcast_when", None)
-    if when is not None and not when():
+    if when is not None and not _decided(kind, when()):
         return []
     if not hasattr(event, "broadcast_on"):
         raise PayloadError(
@@ -58,6 +59,15 @@ def messages_for(
     if ephemeral is None:
         ephemeral = getattr(type(event), "ephemeral", False) is True
     return compose(channels, name, data, excluded, connections, ephemeral=ephemeral)
+
+
+def _decided(kind: str, when: Any) -> Any:
+    """Return the result of ``broadcast_when``. Raises PayloadError for one that is true whatever was meant."""
+    if inspect.iscoroutine(when):
+        when.close()
+    elif not (inspect.isgenerator(when) or inspect.isasyncgen(when) or inspect.isroutine(when)):
+        return when
+    raise PayloadError(f"{kind}: broadcast_when returned a {type(when).__name__}: True or False is expected")
 
 
 def _channels_of(event: Any, settings: Callable[[], BroadcastSettings]) -> Any:
