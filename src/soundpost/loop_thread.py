@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 _NOT_CONNECTED: Final = "the client is not connected: use it in a 'with' block, or call connect() before"
+_OWN_THREAD: Final = "called in the client's own thread, as 'auth' and 'on_status' are: call this from another thread"
 _CLOSED: Final = "the client is closed: make another one"
 
 
@@ -36,7 +37,8 @@ class LoopThread:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the loop, and return its result. Ctrl-C cancels the coroutine.
 
-        Raises RuntimeError if the thread does not run, or belongs to the process that this one was forked from.
+        Raises RuntimeError if the thread does not run, belongs to the process that this one was forked from, or is the
+        calling one, which would wait for itself.
         """
         if self.is_of_another_process:
             work.close()
@@ -47,6 +49,9 @@ class LoopThread:
         if not self.is_running:
             work.close()
             raise RuntimeError(_CLOSED if self.is_stopped else _NOT_CONNECTED)
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise RuntimeError(_OWN_THREAD)
         future = asyncio.run_coroutine_threadsafe(work, self._running.result())
         try:
             return future.result()
@@ -55,9 +60,14 @@ class LoopThread:
             raise
 
     def stop(self) -> None:
-        """Cancel all coroutines and end the thread; in a forked process, do nothing."""
+        """Cancel all coroutines and end the thread; in a forked process, do nothing.
+
+        Raises RuntimeError in the thread itself.
+        """
         if self.is_of_another_process:
             return
+        if threading.current_thread() is self._thread:
+            raise RuntimeError(_OWN_THREAD)
         self._running.result().call_soon_threadsafe(self._stop.set)
         self._thread.join()
 

@@ -54,6 +54,22 @@ def test_waiting_has_its_limit(server: RunningServer) -> None:
         assert orders.next(timeout=10).name == "shipped"
 
 
+def test_the_client_is_not_waited_for_in_its_own_thread(server: RunningServer) -> None:
+    refused: list[RuntimeError] = []
+
+    def ask_the_client(socket_id: str, channel: str) -> None:
+        for use in (client.close, lambda: client.unsubscribe("orders")):
+            with pytest.raises(RuntimeError, match="called in the client's own thread") as caught:
+                use()
+            refused.append(caught.value)
+
+    with client_of(server) as client:
+        client.subscribe("news", auth=ask_the_client)
+        assert len(refused) == 2
+        server.publish("news", "still", "{}")
+        assert client.subscribe("news").next(timeout=10).name == "still"
+
+
 def test_presence_and_client_events(server: RunningServer) -> None:
     with client_of(server, "1") as ann, client_of(server, "2") as bob:
         room = ann.subscribe("presence-chat")

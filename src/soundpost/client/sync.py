@@ -24,7 +24,8 @@ from soundpost.loop_thread import LoopThread
 class SyncClient:
     """A blocking ``Client``, with the parameters and errors of ``Client``; connects when entered with ``with``.
 
-    Several threads may use one. ``auth`` and ``on_status`` are called in the thread that runs the client.
+    Several threads may use one. ``auth`` and ``on_status`` are called in the thread that runs the client, in which the
+    methods of the client raise RuntimeError.
     """
 
     def __init__(
