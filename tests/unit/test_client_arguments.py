@@ -25,6 +25,7 @@ URL = "http://127.0.0.1:8080"
         (Client, {"base_url": "127.0.0.1:8080"}, "the server's address has no scheme"),
         (Client, {"auth": "secret"}, "auth is of type str: with_secret(…), from_endpoint(…) or a function"),
         (Client, {"on_status": "log"}, "on_status is of type str: a function of a text is expected"),
+        (Client, {"on_status": Client.close}, "on_status is a coroutine function, which would never run"),
         (Client, {"verify": "ca.pem"}, "verify 'ca.pem': expected True or False"),
         (Client, {"max_message_size": "9"}, "max_message_size '9': expected a number of bytes, 1 or more"),
         (SyncClient, {"key": None}, "the app's key is None: text is expected"),

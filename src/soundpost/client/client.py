@@ -7,6 +7,7 @@ async with Client("https://ws.example.com", "app-key") as client:
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from types import TracebackType
 
@@ -53,6 +54,8 @@ class Client:
         url = socket_url(base_url, key)
         check_function(auth, "auth", AUTHORIZER)
         check_function(on_status, "on_status", "a function of a text")
+        if inspect.iscoroutinefunction(on_status):
+            raise ConfigurationError("on_status is a coroutine function, which would never run: leave out the 'async'")
         if type(verify) is not bool:
             raise ConfigurationError(f"verify {verify!r}: expected True or False")
         self._auth = auth
