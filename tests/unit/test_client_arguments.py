@@ -68,6 +68,7 @@ def test_of_a_master_key() -> None:
         ({"cookies": {"session": None}}, "cookies: 'session' is None: text is expected"),
         ({"params": [1]}, "params is of type list: a mapping of texts is expected"),
         ({"timeout": "10"}, "timeout is of type str: a number of seconds is expected"),
+        ({"timeout": float("nan")}, "timeout is not a number: a number of seconds is expected"),
     ],
 )
 def test_of_an_endpoint(arguments: dict[str, Any], says: str) -> None:

@@ -42,6 +42,8 @@ def check_seconds(value: Any, what: str) -> None:
     """Raise ConfigurationError for anything but a number of seconds."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigurationError(f"{what} is {_kind(value)}: a number of seconds is expected")
+    if value != value:
+        raise ConfigurationError(f"{what} is not a number: a number of seconds is expected")
 
 
 def check_texts(value: Any, what: str) -> None:
