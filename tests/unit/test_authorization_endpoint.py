@@ -181,6 +181,7 @@ class TestDenied:
             (NotImplemented, "raise an exception to deny"),
             (starlette.responses.Response(status_code=403), "raise Denied to deny"),
             (flask.Response(status=403), "raise Denied to deny"),
+            (("not yours", 403), "raise Denied to deny"),
         ],
     )
     def test_what_is_true_by_mistake_lets_nobody_in(

@@ -11,7 +11,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from soundpost.broadcasting.authorization.refusals import Misconfigured, RequestDenied, log_refusal, refusal_status
 from soundpost.broadcasting.authorization.requests import AuthQuestion, AuthRequest, read_question
@@ -28,6 +28,8 @@ from soundpost.broadcasting.serialization import plain
 from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSettings
 from soundpost.errors import ConfigurationError, RouteError, SoundpostError
 from soundpost.wire.channel_names import Kind, kind_of
+
+_BAD_REQUEST: Final = 400
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -201,8 +203,15 @@ def decided(name: str, result: Any) -> Any:
     refuse_generator(name, result)
     if isinstance(result, type | BaseException) or result is NotImplemented:
         raise RouteError(f"{name} returned {result!r:.200}: raise an exception to deny, or return False")
-    if isinstance(getattr(result, "status_code", None), int) and hasattr(result, "headers"):
+    if _is_http_response(result):
         raise RouteError(f"{name} returned an HTTP response: raise Denied to deny, or return False")
     if inspect.isroutine(result):
         raise RouteError(f"{name} returned a function, {result.__name__}: call it, as {result.__name__}()")
     return result
+
+
+def _is_http_response(result: Any) -> bool:
+    """Tell whether a result is a framework's response, or Flask's short form of a refusal: ``"no", 403``."""
+    if isinstance(result, tuple):
+        return len(result) > 1 and isinstance(result[1], int) and result[1] >= _BAD_REQUEST
+    return isinstance(getattr(result, "status_code", None), int) and hasattr(result, "headers")
