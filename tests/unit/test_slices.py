@@ -86,7 +86,7 @@ def test_a_later_turn_has_its_own_budget() -> None:
 def one_by_one(loop: Loop) -> MemoryRegistry:
     """Return a registry that does one thing in each turn of the loop."""
     registry = MemoryRegistry([APP], call_soon=loop.call_soon)
-    registry.turn_clock = itertools.count().__next__
+    registry.subscriptions.turn_clock = itertools.count().__next__
     return registry
 
 

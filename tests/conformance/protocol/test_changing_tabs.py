@@ -23,7 +23,7 @@ def test_a_leave_does_not_overtake_a_join_that_waits_for_its_turn() -> None:
     stage.turn()
     members[0].read()
     every_look_ends_a_turn = itertools.count().__next__
-    budget = stage.registry._long_lists = TurnBudget(stage.call_soon, every_look_ends_a_turn)
+    budget = stage.registry.subscriptions._long_lists = TurnBudget(stage.call_soon, every_look_ends_a_turn)
     budget.do(lambda: None)  # others have used up this turn
 
     stage.connect().ask(ROOM, {"user_id": "ann"})
