@@ -333,7 +333,10 @@ class _Retries:
                 self.reason = str(error)
                 self.failures += 1
                 self.messages = [replace(message, repeated=True) for message in self.messages]
-                self.pause = max(RETRY_POLICY.pause_after(self.failures) or 0.0, min(error.retry_after or 0.0, rest))
+                wanted = error.retry_after or 0.0
+                if wanted > rest:  # the messages would be given up before: the server may be back earlier than it says
+                    wanted = 0.0
+                self.pause = max(RETRY_POLICY.pause_after(self.failures) or 0.0, wanted)
                 return
         self.pause = None
         if isinstance(error, BroadcastError):
