@@ -70,7 +70,7 @@ def is_of_host(origin: str, host: str) -> bool:
     return page is not None and page.host != "" and origin_of(f"{page.scheme}://{host}") == page
 
 
-def is_address(host: str) -> bool:
+def _is_address(host: str) -> bool:
     """Tell whether the host of an origin is an IP address, which no name server can point elsewhere."""
     if host.startswith("["):
         return True
@@ -86,7 +86,7 @@ def needs_no_name_server(host: str) -> bool:
 
     A page that is served under such hosts only is safe from DNS rebinding.
     """
-    return is_address(host) or is_loopback_host(host)
+    return _is_address(host) or is_loopback_host(host)
 
 
 class Origins:
