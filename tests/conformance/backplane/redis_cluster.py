@@ -104,7 +104,7 @@ class RedisCluster(Cluster):
         self._dead: list[bytes] = []
 
     async def settle(self) -> None:
-        await self._bury()
+        await self._remove_dead()
         for _ in range(MAX_ROUNDS):
             before = sum(host.messages for host in self._hosts.values())
             for node, host in self._hosts.items():
@@ -136,23 +136,23 @@ class RedisCluster(Cluster):
         self._held.discard(node)
         self._dead.append(host.redis.node)
         await self._end(host)
-        await self._bury()
+        await self._remove_dead()
 
-    async def _bury(self) -> None:
+    async def _remove_dead(self) -> None:
         """Let the leases of dead nodes end, also those in which their commands could still arrive.
 
-        The first host that hears of a dead node buries it, which may be another host, by a beat of its own.
+        The first host that hears of a dead node removes it, which may be another host, by a beat of its own.
         """
         alive = [host for node, host in self._hosts.items() if node not in self._held]
         while self._dead and alive:
             redis, dead = alive[0].redis, self._dead[0]
             await redis.ask(b"nodes", "ZREM", redis.tag(b"nodes") + b":nodes", dead)
-            await redis.ask(b"nodes", "ZADD", redis.tag(b"nodes") + b":graves", 0, dead)
-            await redis.burials.beat()
+            await redis.ask(b"nodes", "ZADD", redis.tag(b"nodes") + b":expired", 0, dead)
+            await redis.leases.beat()
             for host in alive:
                 await host.redis.ask(b"nodes", "PING")
-                await asyncio.gather(*host.redis.burials._tasks)
-            if await redis.ask(b"nodes", "ZSCORE", redis.tag(b"nodes") + b":graves", dead) is None:
+                await asyncio.gather(*host.redis.leases._tasks)
+            if await redis.ask(b"nodes", "ZSCORE", redis.tag(b"nodes") + b":expired", dead) is None:
                 del self._dead[0]
 
     async def retire(self, node: Stage) -> None:

@@ -1,4 +1,4 @@
-"""Commands that a dead host had sent to Redis may run after its burial: nothing of them stays."""
+"""Commands that a dead host had sent to Redis may run after its removal: nothing of them stays."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_what_a_dead_host_stated_late_is_taken_out(name: str) -> None:
         redis, dead = await lose_one(cluster)
         before = sorted(await keys_of(redis))
 
-        # The burial found something, so the grave was open for another lease.
+        # The removal found something, so the host was among the expired for another lease.
         await redis.ask(b"nodes", "SADD", redis.tag(b"nodes") + b":buckets:" + dead, BUCKET, app_bucket("1"))
         for script, arguments in LATE[name]:
             await redis.ask_script(script, BUCKET, *arguments, node=dead)
@@ -60,7 +60,7 @@ async def test_what_a_dead_host_stated_late_is_taken_out(name: str) -> None:
         assert sorted(await keys_of(redis)) == before
 
 
-async def test_a_dead_host_s_member_is_refused_where_no_burial_would_find_it() -> None:
+async def test_a_dead_host_s_member_is_refused_where_no_removal_would_find_it() -> None:
     async with redis_cluster(SETUP) as cluster:
         assert isinstance(cluster, RedisCluster)
         redis, dead = await lose_one(cluster)
@@ -70,16 +70,16 @@ async def test_a_dead_host_s_member_is_refused_where_no_burial_would_find_it() -
         assert await cluster.ask(stays, UsersQuery("1", ROOM)) == []
 
 
-async def test_a_grave_is_open_for_another_lease_if_there_was_something_in_it() -> None:
+async def test_a_dead_host_is_looked_at_for_another_lease_if_something_of_it_was_there() -> None:
     async with redis_cluster(SETUP) as cluster:
         assert isinstance(cluster, RedisCluster)
         redis, dead = await lose_one(cluster)
-        graves = redis.tag(b"nodes") + b":graves"
-        assert await redis.ask(b"nodes", "ZSCORE", graves, dead) is None  # the harness has waited for the second
+        expired = redis.tag(b"nodes") + b":expired"
+        assert await redis.ask(b"nodes", "ZSCORE", expired, dead) is None  # the harness has waited for the second
 
         await redis.ask(b"nodes", "SADD", redis.tag(b"nodes") + b":buckets:" + dead, BUCKET)
         await redis.ask_script(COUNT, BUCKET, "0", ROOM, 1, node=dead)
-        await redis.burials._bury_dead(dead, ())
-        assert float(await redis.ask(b"nodes", "ZSCORE", graves, dead)) > 0
-        await redis.burials._bury_dead(dead, ())
-        assert await redis.ask(b"nodes", "ZSCORE", graves, dead) is None
+        await redis.leases._remove_expired(dead, ())
+        assert float(await redis.ask(b"nodes", "ZSCORE", expired, dead)) > 0
+        await redis.leases._remove_expired(dead, ())
+        assert await redis.ask(b"nodes", "ZSCORE", expired, dead) is None

@@ -86,24 +86,24 @@ async def test_a_host_is_not_back_before_it_has_stated_all(monkeypatch: pytest.M
     monkeypatch.setattr(redis, "BEAT_PERIOD", 0.0)
     async with two_hosts() as (cluster, one, two):
         registrations = []
-        register = two.redis.burials.register
+        register = two.redis.leases.register
 
         async def counted() -> None:
             registrations.append(len(stated(two)))
             await register()
 
-        monkeypatch.setattr(two.redis.burials, "register", counted)
+        monkeypatch.setattr(two.redis.leases, "register", counted)
         await lose_redis(two)
         goes_on = await be_in_the_middle(two)
         tag = two.redis.tag(CONTROL)
         assert await one.redis.ask(CONTROL, "ZSCORE", tag + b":nodes", two.redis.node) is None
-        assert await one.redis.ask(CONTROL, "ZSCORE", tag + b":graves", two.redis.node) is not None
+        assert await one.redis.ask(CONTROL, "ZSCORE", tag + b":expired", two.redis.node) is not None
         assert not two.registry.reaches_all
         goes_on.set()
         await come_back(cluster, two)
         assert len([number for number in registrations if number]) > 1
         assert await one.redis.ask(CONTROL, "ZSCORE", tag + b":nodes", two.redis.node) is not None
-        assert await one.redis.ask(CONTROL, "ZSCORE", tag + b":graves", two.redis.node) is None
+        assert await one.redis.ask(CONTROL, "ZSCORE", tag + b":expired", two.redis.node) is None
 
 
 async def test_events_of_other_hosts_wait_for_a_host_that_is_not_back() -> None:
@@ -268,7 +268,7 @@ async def test_a_connection_that_is_lost_meanwhile_begins_anew() -> None:
         del two.registry._channels.sync_all
         await come_back(cluster, two)
         assert stated(two) == {*FIRST, ROOM, "last"}
-        await asyncio.gather(*two.redis.burials._tasks)
+        await asyncio.gather(*two.redis.leases._tasks)
         for node in nodes:
             assert await one.redis.ask(CONTROL, "KEYS", one.redis.tag(b"1:")[:-1] + b"*:share:" + node) == []
         found = await cluster.ask(one.stage, ChannelsQuery("1", "room", ["subscription_count"]))

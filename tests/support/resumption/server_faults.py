@@ -70,7 +70,7 @@ def hosts_restarted(trial: Trial) -> None:
 
 
 def host_killed(trial: Trial) -> None:
-    """Kill a host, and start it again when others have buried it."""
+    """Kill a host, and start it again when others have removed it."""
     host = trial.stage.hosts[-1]
     trial.stage.kill(host)
     trial.load_for(BEYOND_LEASE)

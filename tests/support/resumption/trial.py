@@ -44,7 +44,7 @@ ALL: Final = (*CHANNELS, VAULT)
 BACK_SECONDS: Final = 40.0
 """In which all clients must be subscribed again, and have the last events."""
 CALM_SECONDS: Final = 15.0
-"""In which all must have the same list of members: a host that died is buried by then."""
+"""In which all must have the same list of members: a host that died is removed by then."""
 PAGE: Final = 500
 
 

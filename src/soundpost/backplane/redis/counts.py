@@ -51,7 +51,7 @@ class Counts:
         """Clock in seconds that goes on within a loop turn."""
         self.ensure_stated: Callable[[SharedChannel], bool]
         """State a channel unless it is stated already; return False if Redis cannot be told now."""
-        redis.burials.count_announcement = self._count_announcement
+        redis.leases.count_announcement = self._count_announcement
 
     def connections_changed(self, entry: AppEntry) -> None:
         """Note that an app has more or fewer connections here."""

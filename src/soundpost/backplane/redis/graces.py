@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
 from soundpost.backplane.redis.buckets import CONTROL
-from soundpost.backplane.redis.burials import LEASE, Commands
 from soundpost.backplane.redis.grace_scripts import DUE_GRACES, LINGER_ALL, NOTE_GRACE, SWEEP
+from soundpost.backplane.redis.leases import LEASE, Commands
 from soundpost.backplane.redis.observer_events import Change
 from soundpost.backplane.redis.user_scripts import STAY_ALL, SWEEP_USERS
 from soundpost.core.presence_grace import SENT_AWAY

@@ -19,10 +19,10 @@ import hiredis
 
 from soundpost.backplane.redis import grace_scripts, history_scripts, user_scripts, webhook_scripts
 from soundpost.backplane.redis.buckets import CONTROL, app_bucket
-from soundpost.backplane.redis.burials import LEASE, Burials
 from soundpost.backplane.redis.connection import RedisConnection, Then
 from soundpost.backplane.redis.failures import in_words, refused
 from soundpost.backplane.redis.graces import Graces
+from soundpost.backplane.redis.leases import LEASE, Leases
 from soundpost.backplane.redis.outage_log import OutageLog
 from soundpost.backplane.redis.publish_queue import Publication
 from soundpost.backplane.redis.scripts import ALL, Script
@@ -73,7 +73,7 @@ class Redis:
         self.node = b""
         """Id of this process as a node, new with each connection; what it states in Redis has this id."""
         self.former_node = b""
-        """Id of this process as a node before; what it has stated is still in Redis, until it is buried."""
+        """Id of this process as a node before; what it has stated is still in Redis, until it is removed."""
         self.up = False
         """True while commands can be sent."""
         self.is_connecting = False
@@ -85,8 +85,8 @@ class Redis:
         self._stated_buckets: set[bytes] = set()
         self.logged: Mapping[bytes, bytes] = {}
         """Names of the webhooks that scripts write into the log of a bucket, by bucket; see :mod:`.webhook_prelude`."""
-        self._unburied: dict[bytes, set[bytes]] = {}
-        """Nodes that this process was before, still to be buried, with the buckets that they stated something in."""
+        self._former_nodes: dict[bytes, set[bytes]] = {}
+        """Nodes that this process was before, still to be removed, with the buckets that they stated something in."""
         self._lost = asyncio.Event()
         self.known = 0
         """Number of living nodes, or of those that lived when Redis was last up."""
@@ -96,7 +96,7 @@ class Redis:
         """Number of times that this host has come to Redis, or back to it."""
         self._fault = ""
         self._outages = OutageLog(servers, self._loop.time)
-        self.burials = Burials(self)
+        self.leases = Leases(self)
         self.graces = Graces(self, self._loop.call_later)
         self._connected: Connected | None = None
         self.prepare: Callable[[], Awaitable[None]]
@@ -252,7 +252,7 @@ class Redis:
             with contextlib.suppress(ConnectionError, TimeoutError, hiredis.ReplyError):
                 async with asyncio.timeout(self.command_timeout):
                     await self.graces.begin_all(self._stated_buckets)
-                    await self.burials.bury_at_once(self.node, self._stated_buckets)
+                    await self.leases.remove_at_once(self.node, self._stated_buckets)
         self.drop()
 
     async def _connect(self) -> None:
@@ -263,24 +263,24 @@ class Redis:
         self.is_connecting = True
         if self._stated_buckets:
             self.former_node = self.node
-            self._unburied[self.node] = self._stated_buckets
+            self._former_nodes[self.node] = self._stated_buckets
         self.node, self._stated_buckets = _new_id(), set()
         async with asyncio.timeout(self.command_timeout):
             for connection in self._connections.connections:
                 for script in _SCRIPTS:
                     await self._load(connection, script)
             self.up = True
-            await self.burials.register()
+            await self.leases.register()
             await self.prepare()
         self.is_connecting = False
         self.connects += 1
         self.subscribe(CONTROL, self.topic(CONTROL, ""))
         await self._state_until_lost()
-        while self._unburied:
-            self.burials.begin(*self._unburied.popitem())
+        while self._former_nodes:
+            self.leases.begin_removal(*self._former_nodes.popitem())
 
     async def _state_until_lost(self) -> None:
-        """State all that this host has, and let no other host bury this node meanwhile.
+        """State all that this host has, and let no other host remove this node meanwhile.
 
         This host is not among the living before that: they would take it for back. Raise as :meth:`_connect` does.
         """
@@ -296,7 +296,7 @@ class Redis:
                 if stating.done():
                     return stating.result()
                 async with asyncio.timeout(self.command_timeout):
-                    await self.burials.register()
+                    await self.leases.register()
                 registered = self._loop.time()
         finally:
             stating.cancel()
@@ -317,7 +317,7 @@ class Redis:
         while True:
             try:
                 async with asyncio.timeout(self.command_timeout):
-                    is_new, now, living = await self.burials.beat()
+                    is_new, now, living = await self.leases.beat()
                     self._beaten = now, self._loop.time()
             except TimeoutError:
                 self.is_silent = True
@@ -355,7 +355,7 @@ class Redis:
         return await self.ask(bucket, *self.script(script, bucket, *arguments, node=node))
 
     def _note_bucket(self, bucket: bytes) -> None:
-        """Note that this node states something in a bucket: the node that buries it looks there."""
+        """Note that this node states something in a bucket: the node that removes it looks there."""
         if bucket not in self._stated_buckets:
             self._stated_buckets.add(bucket)
             self.send(CONTROL, ("SADD", self.tag(CONTROL) + b":buckets:" + self.node, bucket), ignore_answer)
@@ -379,7 +379,7 @@ class Redis:
         """Close all connections at once."""
         was_up, self.up = self.up, False
         self.is_connecting = False
-        self.burials.cancel()
+        self.leases.cancel()
         self.graces.cancel()
         if self._connected is not None:
             for connection in self._connections.connections:

@@ -93,7 +93,7 @@ class RedisRegistry:
         self._reports = self.redis_webhooks.reports
         redis.prepare, redis.on_beat = self._histories.prepare, partial(self._on_beat, checks)
         redis.on_up, redis.on_flow, redis.on_down = self._on_up, self._on_flow, self._on_down
-        redis.burials.on_changes = redis.graces.on_changes = self._report_burial
+        redis.leases.on_changes = redis.graces.on_changes = self._report_removal
         self._admissions = Admissions(self._apps, self._nodes, redis, self._counts, max_connections)
         self.admit, self.release = self._admissions.admit, self._admissions.release
         self.connections_of = self._admissions.connections_of
@@ -189,7 +189,7 @@ class RedisRegistry:
     def _report_user(self, app_id: str, user_id: str, info_json: bytes) -> None:
         self._reports.signed_in(self._apps[app_id], user_id, info_json)
 
-    def _report_burial(self, bucket: bytes, changes: list[Change]) -> None:
+    def _report_removal(self, bucket: bytes, changes: list[Change]) -> None:
         self._report_changes(app_of(bucket), changes)
 
     # Events

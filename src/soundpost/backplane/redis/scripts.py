@@ -145,9 +145,9 @@ class Script:
 
 ENTER: Final = Script("""
 local channel, user, blob, limit = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
--- What a burial does not find would be there for ever.
+-- What the removal of an expired node does not find would be there for ever.
 if redis.call('HEXISTS', base .. 'share:' .. node, channel) == 0 then
-  return redis.error_reply('BURIED this host was silent for so long that the others took it for dead')
+  return redis.error_reply('EXPIRED this host was silent for so long that the others took it for dead')
 end
 if redis.call('HEXISTS', base .. 'where:' .. channel, user) == 0
     and redis.call('HLEN', base .. 'where:' .. channel) >= limit then
@@ -243,14 +243,14 @@ return {1, version, changes}
 
 Arguments: CHANNEL FRAME MILLISECONDS MOST ORIGIN NUMBER EXCLUDED. Answer: 1, version, changes."""
 
-BURY: Final = Script("""
+REMOVE_NODE: Final = Script("""
 local channels = redis.call('HKEYS', base .. 'share:' .. node)
 local most = tonumber(ARGV[4])
 local taken = math.min(most, #channels)
 for i = 1, taken do count(node, channels[i], 0, ARGV[3]) end
 return {taken, #channels - taken, changes}
 """)
-"""Take out a dead node's subscriptions to at most MOST channels. Arguments: ANNOUNCE MOST.
+"""Take out an expired node's subscriptions to at most MOST channels. Arguments: ANNOUNCE MOST.
 
 Answer: number of channels taken out, number of channels left, changes."""
 
@@ -275,30 +275,30 @@ HERE is the node's number of connections with the new one. Answer: 1 if the conn
 REGISTER: Final = Script(
     _NOW
     + """
-redis.call('ZADD', base .. 'graves', later, node)
+redis.call('ZADD', base .. 'expired', later, node)
 """
 )
-"""Register a node that is about to state what it has; without a beat in time it is buried. Arguments: MILLISECONDS."""
+"""Register a node that is about to state what it has; without a beat in time it is expired. Arguments: MILLISECONDS."""
 
 BEAT: Final = Script(
     _NOW
     + """
 local is_new = redis.call('ZADD', base .. 'nodes', later, node)
-redis.call('ZREM', base .. 'graves', node)
--- A node whose lease has ended is taken out at once, and whoever is told so buries it. If that one dies over it,
--- the next is told when this lease, too, has ended.
-for _, dead in ipairs(redis.call('ZRANGEBYSCORE', base .. 'nodes', '-inf', now)) do
-  redis.call('ZREM', base .. 'nodes', dead)
-  redis.call('ZADD', base .. 'graves', 0, dead)
+redis.call('ZREM', base .. 'expired', node)
+-- A node whose lease has ended is expired at once, and whoever is told so removes it. If that one ends over it, the
+-- next is told when this lease, too, has ended.
+for _, each in ipairs(redis.call('ZRANGEBYSCORE', base .. 'nodes', '-inf', now)) do
+  redis.call('ZREM', base .. 'nodes', each)
+  redis.call('ZADD', base .. 'expired', 0, each)
 end
-local dead = redis.call('ZRANGEBYSCORE', base .. 'graves', '-inf', now)
-for _, each in ipairs(dead) do redis.call('ZADD', base .. 'graves', later, each) end
-return {is_new, now, dead, redis.call('ZRANGE', base .. 'nodes', 0, -1, 'WITHSCORES')}
+local expired = redis.call('ZRANGEBYSCORE', base .. 'expired', '-inf', now)
+for _, each in ipairs(expired) do redis.call('ZADD', base .. 'expired', later, each) end
+return {is_new, now, expired, redis.call('ZRANGE', base .. 'nodes', 0, -1, 'WITHSCORES')}
 """
 )
 """Renew the node's lease. Arguments: MILLISECONDS.
 
-Answer: 1 if the node was unknown, the time, dead nodes to bury, living nodes with the ends of their leases."""
+Answer: 1 if the node was unknown, the time, expired nodes to remove, living nodes with the ends of their leases."""
 
 RESTART: Final = Script("""
 redis.call('SET', base .. 'restart', ARGV[3], 'PX', ARGV[4])
@@ -309,5 +309,5 @@ return 1
 
 Each host checks that Redis has the order: who may publish but not write cannot give one, and an old one is void."""
 
-ALL: Final = (ENTER, LEAVE, COUNT, SYNC, KEEP, BURY, ADMIT, REGISTER, BEAT, RESTART)
+ALL: Final = (ENTER, LEAVE, COUNT, SYNC, KEEP, REMOVE_NODE, ADMIT, REGISTER, BEAT, RESTART)
 """All scripts of this module."""

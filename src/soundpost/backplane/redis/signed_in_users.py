@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from soundpost.backplane.redis.buckets import bucket_of
 from soundpost.backplane.redis.redis import ignore_answer
-from soundpost.backplane.redis.user_scripts import BURY_USERS, END_ABSENCE, SIGN_IN, SIGN_OUT
+from soundpost.backplane.redis.user_scripts import END_ABSENCE, REMOVE_USERS, SIGN_IN, SIGN_OUT
 from soundpost.core.presence_grace import SENT_AWAY
 from soundpost.core.slices import in_slices
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Key = tuple[str, str]
 """App id and user id."""
 _MOST_FORMER: Final = 5_000
-"""Users of the node before that are taken out of a bucket at once; a burial takes out what is left."""
+"""Users of the node before that are taken out of a bucket at once; the removal of the node takes out what is left."""
 
 
 class HereUser:
@@ -242,7 +242,7 @@ class SharedUsers:
         former, buckets = self._redis.former_node, self._buckets
         self._buckets = set(map(_bucket, self._here))
         for bucket in buckets if former else ():
-            self._redis.send(bucket, self._redis.script(BURY_USERS, bucket, _MOST_FORMER, node=former), ignore_answer)
+            self._redis.send(bucket, self._redis.script(REMOVE_USERS, bucket, _MOST_FORMER, node=former), ignore_answer)
         for key in self._watched:
             self._redis.subscribe(_bucket(key), self._topic(key))
         self._ask([key for key, watched in self._watched.items() if watched.is_online is None])

@@ -111,7 +111,7 @@ return {#due, first[2] and math.max(0, tonumber(first[2]) - time) or -1}
 
 Answer: number of graces ended, milliseconds until the next one is over (-1: none runs)."""
 
-BURY_USERS: Final = Script(
+REMOVE_USERS: Final = Script(
     _USERS
     + """
 local users = redis.call('SRANDMEMBER', base .. 'signed:' .. node, ARGV[3])
@@ -119,7 +119,7 @@ for _, user in ipairs(users) do go(node, user) end
 return #users
 """
 )
-"""Take out up to MOST users of a dead node. Arguments: MOST. Answer: number of users taken out."""
+"""Take out up to MOST users of an expired node. Arguments: MOST. Answer: number of users taken out."""
 
-ALL: Final = (SIGN_IN, SIGN_OUT, STAY_ALL, END_ABSENCE, SWEEP_USERS, BURY_USERS)
+ALL: Final = (SIGN_IN, SIGN_OUT, STAY_ALL, END_ABSENCE, SWEEP_USERS, REMOVE_USERS)
 """All scripts of this module."""

@@ -1,6 +1,6 @@
-"""Leases of nodes in Redis, and burials: the removal of all that a dead node had stated.
+"""Leases of nodes in Redis, and the removal of all that an expired node has stated.
 
-A node renews its lease with each beat. When the lease ends, one of the other nodes buries it.
+A node renews its lease with each beat. When the lease has ended, the node is expired, and one of the others removes it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any, Final, Protocol
 
 from soundpost.backplane.redis.buckets import CONTROL
 from soundpost.backplane.redis.observer_events import Change
-from soundpost.backplane.redis.scripts import BEAT, BURY, REGISTER, Script
-from soundpost.backplane.redis.user_scripts import BURY_USERS
+from soundpost.backplane.redis.scripts import BEAT, REGISTER, REMOVE_NODE, Script
+from soundpost.backplane.redis.user_scripts import REMOVE_USERS
 
 log = logging.getLogger("soundpost.redis")
 
 LEASE: Final = 10.0
-"""Seconds after its last beat that a node is taken for dead."""
+"""Seconds after its last beat that a node is expired."""
 _CHANNELS_AT_ONCE: Final = 200
 """Channels taken out by one script: Redis does nothing else meanwhile."""
 _USERS_AT_ONCE: Final = 500
@@ -38,8 +38,8 @@ class Commands(Protocol):
         """Run a script on a bucket's keys, for this node or another one, and return its answer."""
 
 
-class Burials:
-    """The lease of this node, and the burials that it takes on."""
+class Leases:
+    """The lease of this node, and the removals of expired nodes that it takes on."""
 
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
@@ -47,57 +47,57 @@ class Burials:
         self.count_announcement: Callable[[bytes], str]
         """Return when a changed subscription count of a bucket is announced; see :mod:`.scripts`."""
         self.on_changes: Callable[[bytes, list[Change]], None]
-        """Take the changes that a burial made in a bucket."""
+        """Take the changes that a removal made in a bucket."""
 
     async def register(self) -> None:
-        """Announce this node, which is about to state what it has: without a beat within a lease it is buried."""
+        """Announce this node, which is about to state what it has: without a beat within a lease it is expired."""
         await self._commands.ask_script(REGISTER, CONTROL, int(LEASE * 1000))
 
     async def beat(self) -> tuple[bool, int, dict[bytes, int]]:
-        """Renew this node's lease, and begin to bury dead nodes.
+        """Renew this node's lease, and begin to remove expired nodes.
 
         Return whether this node was unknown, Redis' time, and the end of the lease of each living node; times are in
         milliseconds.
         """
-        is_new, now, dead, living = await self._commands.ask_script(BEAT, CONTROL, int(LEASE * 1000))
-        for node in dead:
-            self.begin(node)
+        is_new, now, expired, living = await self._commands.ask_script(BEAT, CONTROL, int(LEASE * 1000))
+        for node in expired:
+            self.begin_removal(node)
         return bool(is_new), int(now), dict(zip(living[::2], map(_milliseconds, living[1::2]), strict=True))
 
-    def begin(self, node: bytes, buckets: Iterable[bytes] = ()) -> None:
-        """Bury a dead node in a task of its own."""
-        task = asyncio.ensure_future(self._bury_dead(node, buckets))
+    def begin_removal(self, node: bytes, buckets: Iterable[bytes] = ()) -> None:
+        """Remove an expired node in a task of its own."""
+        task = asyncio.ensure_future(self._remove_expired(node, buckets))
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
     def cancel(self) -> None:
-        """Stop all burials; other nodes take them on when the lease of the grave has ended."""
+        """Stop all removals; other nodes take them on after a lease."""
         for task in self._tasks:
             task.cancel()
 
-    async def bury_at_once(self, node: bytes, buckets: Iterable[bytes]) -> None:
-        """Bury a node that ends by itself, and close its grave. Raise as :class:`Commands` does."""
-        await self._bury(node, buckets)
-        await self._close_grave(node)
+    async def remove_at_once(self, node: bytes, buckets: Iterable[bytes]) -> None:
+        """Remove a node that ends by itself, and forget it. Raise as :class:`Commands` does."""
+        await self._remove(node, buckets)
+        await self._forget(node)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            log.debug("a dead node could not be buried; another host will: %s", task.exception())
+            log.debug("an expired node could not be removed; another host will: %s", task.exception())
 
-    async def _bury_dead(self, node: bytes, buckets: Iterable[bytes]) -> None:
-        """Bury a node whose connection is gone.
+    async def _remove_expired(self, node: bytes, buckets: Iterable[bytes]) -> None:
+        """Remove a node whose connection is gone.
 
-        Commands that it had sent may still be on their way, so its grave stays open for another lease, as long as there
-        was something to take out.
+        Commands that it had sent may still be on their way, so the node stays among the expired for another lease, as
+        long as there was something to take out.
         """
-        if await self._bury(node, buckets):
+        if await self._remove(node, buckets):
             await self._commands.ask_script(REGISTER, CONTROL, int(LEASE * 1000), node=node)
             await self._commands.ask(CONTROL, "ZREM", self._commands.tag(CONTROL) + b":nodes", node)
         else:
-            await self._close_grave(node)
+            await self._forget(node)
 
-    async def _bury(self, node: bytes, buckets: Iterable[bytes]) -> bool:
+    async def _remove(self, node: bytes, buckets: Iterable[bytes]) -> bool:
         """Take out all that a node had stated, in the given buckets and in those it noted in Redis.
 
         Return whether there was anything.
@@ -111,20 +111,20 @@ class Burials:
             while left:
                 announcement = self.count_announcement(bucket)
                 taken, left, changes = await commands.ask_script(
-                    BURY, bucket, announcement, _CHANNELS_AT_ONCE, node=node
+                    REMOVE_NODE, bucket, announcement, _CHANNELS_AT_ONCE, node=node
                 )
                 found += taken
                 self.on_changes(bucket, changes)
             taken = _USERS_AT_ONCE
             while taken == _USERS_AT_ONCE:
-                taken = await commands.ask_script(BURY_USERS, bucket, _USERS_AT_ONCE, node=node)
+                taken = await commands.ask_script(REMOVE_USERS, bucket, _USERS_AT_ONCE, node=node)
                 found += taken
         return found > 0
 
-    async def _close_grave(self, node: bytes) -> None:
+    async def _forget(self, node: bytes) -> None:
         tag = self._commands.tag(CONTROL)
         await self._commands.ask(CONTROL, "DEL", tag + b":buckets:" + node)
-        await self._commands.ask(CONTROL, "ZREM", tag + b":graves", node)
+        await self._commands.ask(CONTROL, "ZREM", tag + b":expired", node)
         await self._commands.ask(CONTROL, "ZREM", tag + b":nodes", node)
 
 
