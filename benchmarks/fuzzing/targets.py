@@ -16,7 +16,8 @@ import redis
 
 from fuzzing.bystander import CHANNEL
 from fuzzing.inputs import CHANNELS, ODD, http_bytes, mutated, pusher_message, websocket_bytes
-from soundpost.backplane.redis.topic_messages import MAGIC, join_fields
+from soundpost.backplane.redis.message_fields import join_fields
+from soundpost.backplane.redis.topic_messages import MAGIC
 from soundpost.wire import signatures
 from soundpost.wire.frames import CLOSE, PING, PONG, TEXT
 from support.raw_socket import DEFAULT_APP, RawSocket, client_frame, http_request, signed_request

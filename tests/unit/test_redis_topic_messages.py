@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from soundpost.backplane.redis.message_fields import join_fields, member_blob, member_of, split_fields
 from soundpost.backplane.redis.received import event_fault, is_json, largest_frame
 from soundpost.backplane.redis.topic_messages import (
     MAGIC,
@@ -30,11 +31,7 @@ from soundpost.backplane.redis.topic_messages import (
     inspect,
     inspected,
     is_of_another_version,
-    join_fields,
-    member_blob,
-    member_of,
     parse,
-    split_fields,
     tailed,
     terminate,
 )

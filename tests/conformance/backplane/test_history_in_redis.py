@@ -19,7 +19,8 @@ from conformance.protocol.stage import APP, Client, Message
 from soundpost.backplane.redis import history, history_publishing, publish_queue
 from soundpost.backplane.redis.buckets import bucket_of
 from soundpost.backplane.redis.channel import SharedChannel
-from soundpost.backplane.redis.topic_messages import MAGIC, join_fields
+from soundpost.backplane.redis.message_fields import join_fields
+from soundpost.backplane.redis.topic_messages import MAGIC
 from soundpost.core.app_settings import HistorySettings
 from soundpost.core.peers import HistoryDeletion, OutgoingEvent
 from soundpost.wire import messages

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from soundpost.backplane.redis import topic_messages
 from soundpost.backplane.redis.app_entry import AppEntry
 from soundpost.backplane.redis.buckets import bucket_of
 from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.counts import Counts, ReportChanges
 from soundpost.backplane.redis.history import Histories
+from soundpost.backplane.redis.message_fields import member_blob, member_of
 from soundpost.backplane.redis.received import event_fault
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.scripts import SILENTLY, SYNC
@@ -109,7 +109,7 @@ class Channels:
         self._histories.sync(channel, begin_after)
         users: list[str | bytes] = []
         for user_id, (member, _) in channel.own_members.items():
-            users += [user_id, topic_messages.member_blob(member)]
+            users += [user_id, member_blob(member)]
         if channel.waiting:
             users = []  # the channel may be full: they ask one by one
         synced = partial(self._synced, channel, then)
@@ -255,6 +255,6 @@ def _readable(blobs: list[bytes], channel: SharedChannel) -> Iterator[Member]:
     """Yield the members of a channel from Redis, without unreadable ones: somebody else has written there."""
     for blob in blobs:
         try:
-            yield topic_messages.member_of(blob)
+            yield member_of(blob)
         except ValueError:
             log.warning("Redis has a member of %s of app %s that cannot be read", channel.name, channel.app_id)

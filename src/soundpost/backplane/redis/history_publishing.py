@@ -11,13 +11,13 @@ from typing import Any, Final, NamedTuple
 
 import hiredis
 
-from soundpost.backplane.redis import topic_messages
 from soundpost.backplane.redis.app_entry import AppEntry
 from soundpost.backplane.redis.buckets import app_of, bucket_of
 from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.failures import EMPTIED, passing_code, refused
 from soundpost.backplane.redis.generations import Generations
 from soundpost.backplane.redis.history_scripts import ADD, ADD_LAST, DELETE, SKIP
+from soundpost.backplane.redis.message_fields import excluded
 from soundpost.backplane.redis.publish_queue import Publication, PublishQueue
 from soundpost.backplane.redis.redis import Redis
 from soundpost.core.app_settings import HistorySettings
@@ -104,7 +104,7 @@ class HistoryPublishing:
         arguments: tuple[bytes, ...] = (
             event.channel.encode(),
             event.id.encode(),
-            topic_messages.excluded(event.except_socket_id),
+            excluded(event.except_socket_id),
             frame,
             flags,
             b"%d" % rule.events,

@@ -12,9 +12,9 @@ from soundpost.backplane.redis.buckets import bucket_of
 from soundpost.backplane.redis.failures import EMPTIED
 from soundpost.backplane.redis.history_scripts import SINCE
 from soundpost.backplane.redis.kept_channel import MICROSECONDS
+from soundpost.backplane.redis.message_fields import event_id_of, excluded_socket
 from soundpost.backplane.redis.received import event_fault
 from soundpost.backplane.redis.redis import Redis
-from soundpost.backplane.redis.topic_messages import event_id_of, excluded_socket
 from soundpost.core.history import GapReason, KeptEvent
 from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.wire.frames import frame_payload, text_frame

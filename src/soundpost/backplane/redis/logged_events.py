@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
+from soundpost.backplane.redis.message_fields import member_of
 from soundpost.backplane.redis.received import is_json
-from soundpost.backplane.redis.topic_messages import member_of
 from soundpost.core import webhook_records
 from soundpost.core.webhooks import MORE_EVENTS, PUSHER_EVENTS, WebhookEvent
 

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import hiredis
 
 from soundpost.backplane.redis.failures import refused
-from soundpost.backplane.redis.topic_messages import join_fields, split_fields
+from soundpost.backplane.redis.message_fields import join_fields, split_fields
 from soundpost.log_fields import fields
 from soundpost.log_throttle import MINUTE, LogThrottle
 

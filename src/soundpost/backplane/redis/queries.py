@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from soundpost.backplane.attributes import channel_attributes, json_members
 from soundpost.backplane.redis.buckets import all_buckets, app_bucket, bucket_of
-from soundpost.backplane.redis.topic_messages import member_of
+from soundpost.backplane.redis.message_fields import member_of
 from soundpost.backplane.slices import SLICE, json_in_slices
 from soundpost.core.outbox import CallSoon
 from soundpost.core.peers import ChannelQuery, ChannelsQuery, ConnectionsQuery, Query, UsersQuery

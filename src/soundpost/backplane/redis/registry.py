@@ -24,6 +24,7 @@ from soundpost.backplane.redis.history_channels import channels_with_history
 from soundpost.backplane.redis.history_checks import HistoryChecks
 from soundpost.backplane.redis.incoming import Incoming
 from soundpost.backplane.redis.inspection import RedisInspection
+from soundpost.backplane.redis.message_fields import excluded
 from soundpost.backplane.redis.observer_events import Change, parse_change
 from soundpost.backplane.redis.publish_queue import Publication
 from soundpost.backplane.redis.queries import Queries
@@ -215,7 +216,7 @@ class RedisRegistry:
         origin, number = self._redis.origin, self._number
         if keep:
             limits = (b"%d" % (entry.app.cache_ttl * 1000), b"%d" % entry.max_cached_per_bucket)
-            header = (origin, b"%d" % number, topic_messages.excluded(except_socket_id))
+            header = (origin, b"%d" % number, excluded(except_socket_id))
             publication = Publication(bucket, _KEEP, (name.encode(), frame, *limits, *header))
         else:
             data = topic_messages.event(origin, number, except_socket_id, frame)

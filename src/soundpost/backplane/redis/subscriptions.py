@@ -8,13 +8,13 @@ from functools import partial
 from itertools import repeat
 from typing import Any
 
-from soundpost.backplane.redis import topic_messages
 from soundpost.backplane.redis.app_entry import AppEntry
 from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.channels import Channels
 from soundpost.backplane.redis.counts import Counts, ReportChanges
 from soundpost.backplane.redis.history_answers import HistoryAnswers, begin_after
 from soundpost.backplane.redis.lingering import Lingering
+from soundpost.backplane.redis.message_fields import member_blob
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.scripts import ENTER, LEAVE
 from soundpost.backplane.redis.webhook_reports import WebhookReports
@@ -98,7 +98,7 @@ class Subscriptions:
         entered = partial(self._entered, node, entry, channel, newcomer, then, history, report)
         if self._channels.ensure_stated(channel):
             limit = entry.app.max_presence_members
-            blob = topic_messages.member_blob(newcomer)
+            blob = member_blob(newcomer)
             arguments = (channel.name, newcomer.id, blob, limit, socket_id or "")
             self._redis.run(ENTER, channel.bucket, *arguments, then=entered)
         else:

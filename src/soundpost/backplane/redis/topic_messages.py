@@ -14,32 +14,32 @@ form or meaning changes the version.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from struct import Struct, error
+from struct import Struct
 from typing import Final, NamedTuple
 
-from soundpost.backplane.redis.received import is_json
+from soundpost.backplane.redis.message_fields import (
+    event_id_of,
+    excluded,
+    excluded_socket,
+    generation_of,
+    join_fields,
+    member_of,
+    number_of,
+    offset_of,
+    origin_of,
+    split_fields,
+)
 from soundpost.core.member import Member
-from soundpost.wire.json_text import is_unicode, reader
 from soundpost.wire.positions import MAX_OFFSET
-from soundpost.wire.socket_id import is_socket_id
 
 MAGIC: Final = b"S2"
 _BEGIN: Final = len(MAGIC) + 1
-_MOST_FIELDS: Final = 14
-_LENGTHS: Final = tuple(Struct(f">{count}I") for count in range(_MOST_FIELDS + 1))
 _EVENT: Final = Struct(">2sc4I")
-_MOST_DIGITS: Final = 18
-"""Largest number of digits of a number: versions are milliseconds since 1970, and more."""
-_LONGEST_ORIGIN: Final = 64
-_LONGEST_GENERATION: Final = 16
-_EVENT_ID: Final = re.compile(rb"[A-Za-z0-9_=-]{1,24}")
 _KEPT: Final = re.compile(
     rb"S2H(0|[1-9][0-9]{0,17}) ([A-Za-z0-9]{1,16}) (0|[1-9][0-9]{0,15}) (0|[1-9][0-9]{0,15}) ([A-Za-z0-9_=-]{1,24}) "
     rb"([0-9]{1,20}\.[0-9]{1,20})? "
 )
 _ONLINE: Final = {b"1": True, b"0": False}
-_read_id: Final[Callable[[bytes], str | int]] = reader(str | int)
 
 
 class EventMessage(NamedTuple):
@@ -186,34 +186,8 @@ Inspection = Inspect | Inspected | Tailed
 Message = EventMessage | History | Presence | Forgotten | Counted | Terminate | Restart | News | Inspection
 
 
-def join_fields(fields: Sequence[bytes]) -> bytes:
-    """Return up to fourteen fields as bytes, behind their lengths."""
-    return _LENGTHS[len(fields)].pack(*map(len, fields)) + b"".join(fields)
-
-
-def split_fields(data: bytes, count: int, start: int = 0) -> list[bytes]:
-    """Return the fields that :func:`join_fields` joined, from ``start`` to the end. Raise ValueError for other data."""
-    try:
-        lengths = _LENGTHS[count].unpack_from(data, start)
-    except error:
-        raise ValueError("cut off") from None
-    at = start + 4 * count
-    fields = []
-    for length in lengths:
-        fields.append(data[at : at + length])
-        at += length
-    if at != len(data):
-        raise ValueError("the lengths are not those of the fields")
-    return fields
-
-
 def _message(kind: bytes, *fields: bytes) -> bytes:
     return MAGIC + kind + join_fields(fields)
-
-
-def excluded(except_socket_id: str | None) -> bytes:
-    """Return the field for the socket that does not get an event; empty if all do."""
-    return b"" if except_socket_id is None else except_socket_id.encode()
 
 
 def event(origin: bytes, number: int, except_socket_id: str | None, frame: bytes) -> bytes:
@@ -257,30 +231,32 @@ def parse(data: bytes) -> Message | None:
     try:
         if kind == b"E":
             origin, number, socket_id, frame = split_fields(data, 4, _BEGIN)
-            return EventMessage(0, _origin(origin), _number(number), excluded_socket(socket_id), frame)
+            return EventMessage(0, origin_of(origin), number_of(number), excluded_socket(socket_id), frame)
         if kind == b"!":
             version, origin, number, socket_id, frame = split_fields(data, 5, _BEGIN)
-            return EventMessage(_number(version), _origin(origin), _number(number), excluded_socket(socket_id), frame)
+            return EventMessage(
+                number_of(version), origin_of(origin), number_of(number), excluded_socket(socket_id), frame
+            )
         if kind == b"H":
             return _kept(data)
         if kind in (b"D", b"K", b"U"):
             return _history(kind, data)
         if kind == b"+":
             version, blob = split_fields(data, 2, _BEGIN)
-            return Entered(_number(version), member_of(blob))
+            return Entered(number_of(version), member_of(blob))
         if kind == b"=":
             version, blob = split_fields(data, 2, _BEGIN)
-            return Renewed(_number(version), member_of(blob))
+            return Renewed(number_of(version), member_of(blob))
         if kind == b"-":
             version, user_id = split_fields(data, 2, _BEGIN)
-            return Left(_number(version), user_id.decode())
+            return Left(number_of(version), user_id.decode())
         if kind == b"~":
             split_fields(data, 0, _BEGIN)
             return Forgotten()
         if kind == b"#":
-            return Counted(_number(*split_fields(data, 1, _BEGIN)))
+            return Counted(number_of(*split_fields(data, 1, _BEGIN)))
         if kind == b"N":
-            return Hello(_number(*split_fields(data, 1, _BEGIN)))
+            return Hello(number_of(*split_fields(data, 1, _BEGIN)))
         if kind == b"O":
             return UserStatus(_ONLINE[split_fields(data, 1, _BEGIN)[0]])
         if kind == b"W":
@@ -290,15 +266,15 @@ def parse(data: bytes) -> Message | None:
             return Restart(*split_fields(data, 1, _BEGIN))
         if kind == b"I":
             origin, number, request = split_fields(data, 3, _BEGIN)
-            return Inspect(_origin(origin), _number(number), request)
+            return Inspect(origin_of(origin), number_of(number), request)
         if kind == b"A":
             node, number, reply = split_fields(data, 3, _BEGIN)
-            return Inspected(_origin(node), _number(number), reply)
+            return Inspected(origin_of(node), number_of(number), reply)
         if kind == b"T":
             return Tailed(*split_fields(data, 1, _BEGIN))
         if kind == b"X":
             origin, number, app_id, user = split_fields(data, 4, _BEGIN)
-            return Terminate(_origin(origin), _number(number), app_id.decode(), user.decode())
+            return Terminate(origin_of(origin), number_of(number), app_id.decode(), user.decode())
     except (ValueError, KeyError):  # also JsonError, UnicodeDecodeError
         pass
     return None
@@ -320,71 +296,14 @@ def _kept(data: bytes) -> HistoryMessage | None:
 def _history(kind: bytes, data: bytes) -> History:
     if kind == b"D":
         generation, offset = split_fields(data, 2, _BEGIN)
-        return HistoryDeleted(_generation(generation), _offset(offset))
+        return HistoryDeleted(generation_of(generation), offset_of(offset))
     if kind == b"K":
         generation, offset, before = split_fields(data, 3, _BEGIN)
-        return HistorySkipped(_generation(generation), _offset(offset), _offset(before))
+        return HistorySkipped(generation_of(generation), offset_of(offset), offset_of(before))
     generation, offset, id_ = split_fields(data, 3, _BEGIN)
-    return HistoryMarked(_generation(generation), _offset(offset), event_id_of(id_))
+    return HistoryMarked(generation_of(generation), offset_of(offset), event_id_of(id_))
 
 
 def is_of_another_version(data: bytes) -> bool:
     """Tell whether bytes look like a message of another version."""
     return data[:1] == MAGIC[:1] and data[1:2].isdigit() and data[:2] != MAGIC
-
-
-def _number(text: bytes) -> int:
-    if not text.isdigit() or len(text) > _MOST_DIGITS or (text[0] == 0x30 and len(text) > 1):
-        raise ValueError("no number")
-    return int(text)
-
-
-def _origin(field: bytes) -> bytes:
-    if len(field) > _LONGEST_ORIGIN:  # the origin is remembered
-        raise ValueError("no origin")
-    return field
-
-
-def _generation(field: bytes) -> str:
-    if not 0 < len(field) <= _LONGEST_GENERATION or not field.isalnum():
-        raise ValueError("no generation")
-    return field.decode("ascii")
-
-
-def _offset(field: bytes) -> int:
-    offset = _number(field)
-    if offset > MAX_OFFSET:
-        raise ValueError("no offset")
-    return offset
-
-
-def event_id_of(field: bytes) -> str:
-    """Return the id of an event of a history. Raise ValueError for a field that is none."""
-    if not _EVENT_ID.fullmatch(field):
-        raise ValueError("no event id")
-    return field.decode()
-
-
-def excluded_socket(field: bytes) -> str | None:
-    """Return the socket id in the field of :func:`excluded`. Raise ValueError for a field that has none."""
-    if not field:
-        return None
-    socket_id = field.decode()
-    if not is_socket_id(socket_id):
-        raise ValueError("no socket id")
-    return socket_id
-
-
-def member_blob(member: Member) -> bytes:
-    """Return a member as Redis keeps it: the id as the application wrote it, and the info; both JSON."""
-    return b"%d %b%b" % (len(member.id_json), member.id_json, member.info_json)
-
-
-def member_of(blob: bytes) -> Member:
-    """Return the member in the bytes of :func:`member_blob`. Raise ValueError for other bytes."""
-    size, rest = blob.split(b" ", 1)
-    end = _number(size)
-    user_id, info = _read_id(rest[:end]), rest[end:]
-    if not is_json(info) or (isinstance(user_id, str) and not is_unicode(user_id)):
-        raise ValueError("no member")
-    return Member(user_id, info)
