@@ -6,7 +6,6 @@ Source: https://pusher.com/docs/channels/using_channels/user-authentication/
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
 
 from msgspec import Raw
 
@@ -16,13 +15,11 @@ from soundpost.core.connection import Connection, User
 from soundpost.core.figures import count
 from soundpost.core.member import id_fault
 from soundpost.core.refusals import WRONG_SIGN_IN, note_refused_message
+from soundpost.core.slices import in_slices
 from soundpost.errors import JsonError
 from soundpost.wire import codes, messages, signatures
 from soundpost.wire.json_text import encode
 from soundpost.wire.messages import SignIn
-
-_ENDED_AT_ONCE: Final = 200
-"""Number of connections closed in one loop turn."""
 
 
 def sign_in(connection: Connection, request: SignIn) -> None:
@@ -94,16 +91,13 @@ def terminate(app: App, user_id: str) -> None:
 
     Costs grow with the user's own connections only. Many connections are closed over several loop turns.
     """
-    _end(app, [*{*app.users.get(user_id, ()), *app.member_connections.get(user_id, ())}])
 
-
-def _end(app: App, connections: list[Connection]) -> None:
-    for connection in connections[:_ENDED_AT_ONCE]:
+    def end(connection: Connection) -> None:
         if connection.is_open:
             connection.end(codes.UNAUTHORIZED, "You got disconnected by the app.")
-    rest = connections[_ENDED_AT_ONCE:]
-    if rest:
-        app.node.call_soon(partial(_end, app, rest))
+
+    connections = [*{*app.users.get(user_id, ()), *app.member_connections.get(user_id, ())}]
+    in_slices(connections, end, app.node.call_soon)
 
 
 def _read(user_data: str) -> tuple[User, str, bytes]:
