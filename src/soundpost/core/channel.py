@@ -86,16 +86,17 @@ class Channel:
 
     def remove(self, connection: Connection) -> str | None:
         """Remove a subscriber, who is sent nothing more; return its user id."""
-        self.app.node.outbox.leave(self, connection)
+        app = self.app
+        app.node.outbox.leave(self, connection)
         self._compressing -= connection.takes_compressed
         user_id = self.subscribers.pop(connection)
-        self.app.figures.unsubscribed += 1
+        app.figures.unsubscribed += 1
         if self.resumable is not None:
             self.resumable.discard(connection)
         if self.replays is not None:
             self.replays.end(connection)
         if user_id is not None:
-            self.app.remove_membership(connection, user_id)
+            app.remove_membership(connection, user_id)
         return user_id
 
     def queue(self, frame: bytes, except_for: Iterable[Connection] = (), kept: bool = False) -> None:

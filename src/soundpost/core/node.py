@@ -133,11 +133,13 @@ class Node:
             return
         app.figures.closed += 1
         app.unauthorized.pop(connection, None)
-        former_ids.forget(connection)
+        if connection.former_ids:
+            former_ids.forget(connection)
         linger = presence_grace.take_grace(connection)
         subscriptions.leave_all(connection, linger)
         user = connection.user
-        users.sign_out(connection, linger)
+        if user is not None:
+            users.sign_out(connection, user, linger)
         self.peers.release(app.settings.id, app.counted_addresses.pop(connection.socket_id, None))
         if app.reports or app.origins:
             reports.connection_closed(connection, None if user is None else user.id, code)

@@ -70,11 +70,8 @@ def _confirm(connection: Connection, user_data: str, watchlist: bytes) -> None:
     watchlists.begin(connection, request.user_ids)
 
 
-def sign_out(connection: Connection, linger: float) -> None:
-    """Sign the user of a connection that is gone out, if there is one; it stays online for ``linger`` seconds."""
-    user = connection.user
-    if user is None:
-        return
+def sign_out(connection: Connection, user: User, linger: float) -> None:
+    """Sign the user of a connection that is gone out; it stays online for ``linger`` seconds."""
     app = connection.app
     watchlists.end(connection)
     connection.user = None

@@ -46,7 +46,8 @@ class LostSockets:
     def add(self, transport: SocketTransport, error: Exception | None) -> None:
         """Have a transport end in a later turn; ``error`` is what broke the connection."""
         self._waiting.append((transport, error))
-        self._schedule()
+        if not self._is_scheduled:
+            self._schedule()
 
     def end_some(self) -> None:
         """Have transports end, as many as may in a loop turn."""
@@ -57,12 +58,12 @@ class LostSockets:
                 transport.end(error)
             except Exception:
                 log.exception("a connection could not be forgotten")
-        self._schedule()
+        if waiting and not self._is_scheduled:
+            self._schedule()
 
     def _schedule(self) -> None:
-        if self._waiting and not self._is_scheduled:
-            self._is_scheduled = True
-            self._call_soon(self._turn)
+        self._is_scheduled = True
+        self._call_soon(self._turn)
 
     def _turn(self) -> None:
         self._is_scheduled = False

@@ -250,7 +250,9 @@ class SocketTransport:
             return
         self._state = _LOST
         self._output = None
-        self._watch(0)
+        if self._events:
+            self._events = 0
+            self._poller.remove(self._fd)
         self._poller.lost.add(self, error)
 
     def end(self, error: Exception | None) -> None:
