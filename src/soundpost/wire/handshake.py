@@ -10,6 +10,7 @@ from typing import Final
 from soundpost.errors import HandshakeError
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_SHA1: Final = hashlib.sha1(usedforsecurity=False)  # of nothing: a copy takes two thirds of the time of a new one
 _ACCEPTED: Final = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n"
 )
@@ -42,7 +43,9 @@ def accept(method: bytes, http_version: str, headers: Mapping[bytes, bytes], ext
     key = headers.get(b"sec-websocket-key", b"").strip()
     if not _is_key(key):
         raise HandshakeError(400, "Sec-WebSocket-Key is not 16 bytes in base64")
-    digest = binascii.b2a_base64(hashlib.sha1(key + _GUID, usedforsecurity=False).digest(), newline=False)
+    sha1 = _SHA1.copy()
+    sha1.update(key + _GUID)
+    digest = binascii.b2a_base64(sha1.digest(), newline=False)
     if not extension:
         return _ACCEPTED % digest
     return _ACCEPTED % (digest + b"\r\nSec-WebSocket-Extensions: " + extension)

@@ -134,10 +134,11 @@ class Upgrade:
         If the client is gone, stop counting it.
         """
         http, app = self._http, self._app
-        if not self._is_admitted or (http.is_open and http.owes_answers):
+        is_open = http.is_open
+        if not self._is_admitted or (is_open and http.owes_answers):
             return
         http.upgrade = None
-        if not http.is_open:
+        if not is_open:
             app.node.peers.release(app.settings.id, self._counted)
             return
         connection = WebSocketConnection(app, self._server, http.transport, self._forwarded_address)
