@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Never
+from typing import Any, Final, Never
 
 from soundpost.broadcasting import tracing
 from soundpost.broadcasting.batches import AsyncBatch, SendOptions
@@ -19,6 +19,9 @@ from soundpost.broadcasting.options import check_flag, check_on_error, check_que
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.broadcasting.socket_id import current_socket_id, valid_socket_id
 from soundpost.errors import ConfigurationError
+
+_DEFAULT: Final = ("",)
+"""The name of the default connection, of which drivers know which one it is."""
 
 
 class Broadcaster(Dispatcher):
@@ -117,7 +120,7 @@ class Broadcaster(Dispatcher):
         ``data`` is encoded as JSON, a str like any other value; None is an empty object. The options are those of
         ``broadcast(event)``. Raises BroadcastError, PayloadError.
         """
-        excluded, connections = self._excluded(to_others, socket_id), self._connections(None, via)
+        excluded, connections = self._excluded(to_others, socket_id), self._connections(via)
         messages = compose(channels, name, data, excluded, connections, ephemeral=ephemeral)
         self._send(messages, None, self._send_options(None, queue, after_commit, on_error), session)
 
@@ -136,7 +139,7 @@ class Broadcaster(Dispatcher):
         session: Any = None,
     ) -> None:
         """Broadcast an event without a class, as :meth:`publish`, without blocking the event loop."""
-        excluded, connections = self._excluded(to_others, socket_id), self._connections(None, via)
+        excluded, connections = self._excluded(to_others, socket_id), self._connections(via)
         messages = compose(channels, name, data, excluded, connections, ephemeral=ephemeral)
         await self._asend(messages, None, self._send_options(None, queue, False, on_error), session)
 
@@ -192,8 +195,11 @@ class Broadcaster(Dispatcher):
         via: str | Iterable[str] | None,
         ephemeral: bool | None,
     ) -> list[Message]:
-        excluded = self._excluded(to_others, socket_id)
-        return messages_for(event, excluded, self._connections(event, via), lambda: self.settings, ephemeral)
+        excluded = self._excluded(to_others, socket_id) if to_others or socket_id is not None else None
+        if via is None:
+            via = getattr(event, "broadcast_via", None)
+        connections = _DEFAULT if via is None else self._connections(via)
+        return messages_for(event, excluded, connections, lambda: self.settings, ephemeral)
 
     @staticmethod
     def _excluded(to_others: bool, socket_id: str | None) -> str | None:
@@ -206,11 +212,10 @@ class Broadcaster(Dispatcher):
         check_flag(to_others, "to_others")
         return current_socket_id()
 
-    def _connections(self, event: Any, via: str | Iterable[str] | None) -> Sequence[str]:
-        wanted = via if via is not None else getattr(event, "broadcast_via", None)
-        if wanted is None:
-            return ("",)
-        names = connection_names(wanted)
+    def _connections(self, via: str | Iterable[str] | None) -> Sequence[str]:
+        if via is None:
+            return _DEFAULT
+        names = connection_names(via)
         if not self._fakes:
             for name in names:
                 self.settings.connection(name)

@@ -9,7 +9,7 @@ from typing import Any
 from soundpost.broadcasting.channels import ChannelLike, names_of
 from soundpost.broadcasting.declared_events import attributes_of, channels_for, declaration_of
 from soundpost.broadcasting.event import UserNotification, default_payload
-from soundpost.broadcasting.limits import event_name, groups_of
+from soundpost.broadcasting.limits import event_name, groups_of, is_event_name
 from soundpost.broadcasting.message import Message, shown
 from soundpost.broadcasting.options import check_flag
 from soundpost.broadcasting.serialization import fields_json, flat_json, to_json
@@ -96,10 +96,13 @@ def compose(
         raise PayloadError(f"event {name!r}: {error}") from None
     if not names:
         return []
-    name = event_name(name, names)
+    if type(name) is not str or not is_event_name(name):
+        name = event_name(name, names)
     groups = groups_of(names, name)
-    made = {} if data is None else data
-    return _messages(groups, name, flat_json(made) or _json(made, name, names), excluded, connections, ephemeral)
+    if data is None:
+        data = {}
+    text = flat_json(data) or _json(data, name, names)
+    return _messages(groups, name, text, excluded, connections, ephemeral)
 
 
 def _json(data: Any, name: str, channels: tuple[str, ...]) -> str:

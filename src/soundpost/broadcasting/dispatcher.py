@@ -56,10 +56,18 @@ class Dispatcher(HistoryAccess):
             self._record(messages, event, options, session)
             return
         batch = None if session is not None else current_batch.get()
-        if batch is None:
-            self._dispatch(messages, options, session)
-        else:
+        if batch is not None:
             self._gather(messages, options, batch)
+            return
+        try:
+            encrypted = self._encrypted(messages)
+            if session is None and not options.after_commit:
+                self.delivery.deliver(encrypted, options.queue)
+                return
+        except (BroadcastError, ConfigurationError) as error:
+            _failed(error, options.on_error)
+            return
+        self._defer(encrypted, options, session)
 
     async def _asend(self, messages: list[Message], event: Any, options: SendOptions, session: Any = None) -> None:
         if tracing.tracer is None or not messages:
@@ -99,7 +107,8 @@ class Dispatcher(HistoryAccess):
         if batch.is_over:  # it was the batch of another database's transaction
             self._deliver(messages, options.queue, "log")
         else:
-            batch.messages += [(message, options) for message in messages]
+            for message in messages:
+                batch.messages.append((message, options))
 
     def _deferred(self, send: Callable[[], None]) -> bool:
         """Have a function called once the open transaction is committed; return False if none is open here."""
@@ -114,15 +123,8 @@ class Dispatcher(HistoryAccess):
         finally:
             current_batch.reset(token)
 
-    def _dispatch(self, messages: list[Message], options: SendOptions, session: Any) -> None:
-        try:
-            encrypted = self._encrypted(messages)
-        except ConfigurationError as error:
-            _failed(error, options.on_error)
-            return
-        if session is None and not options.after_commit:
-            self._deliver(encrypted, options.queue, options.on_error)
-            return
+    def _defer(self, encrypted: list[Message], options: SendOptions, session: Any) -> None:
+        """Have messages sent after the commit of a session, or of the open transaction; now if none is open."""
         send = partial(self._deliver, encrypted, options.queue, "log")  # the caller is not there any more
         if session is not None:
             from soundpost.broadcasting.session_commit import after_commit
@@ -153,10 +155,9 @@ class Dispatcher(HistoryAccess):
 
     def _encrypted(self, messages: list[Message]) -> list[Message]:
         """Return messages with those of encrypted channels encrypted: neither a queue nor the server can read them."""
-        for message in messages:
-            if is_encrypted(message.channels[0]):
-                return [self._encrypted_if_secret(each) for each in messages]
-        return messages
+        if len(messages) == 1 and not is_encrypted(messages[0].channels[0]):  # as nearly always
+            return messages
+        return [self._encrypted_if_secret(each) for each in messages]
 
     def _encrypted_if_secret(self, message: Message) -> Message:
         channel = message.channels[0]

@@ -46,18 +46,14 @@ def _groups(names: tuple[str, ...]) -> list[tuple[str, ...]]:
     return groups + [(each,) for each in names if is_encrypted(each)]
 
 
-def event_name(name: Any, channels: tuple[str, ...]) -> str:
-    """Return the name of an event to some channels as text. Raises PayloadError for what is none, or is reserved."""
-    return name if type(name) is str and is_event_name(name) else _event_name(name, channels)
-
-
 @lru_cache(maxsize=1_000)
 def is_event_name(name: str) -> bool:
     """Tell whether a name is a valid one, and needs no further look."""
     return 0 < len(name) <= MAX_EVENT_NAME and is_unicode(name) and reserved_fault(name) is None
 
 
-def _event_name(name: Any, channels: tuple[str, ...]) -> str:
+def event_name(name: Any, channels: tuple[str, ...]) -> str:
+    """Return the name of an event to some channels as text. Raises PayloadError for what is none, or is reserved."""
     text = _text_of_name(name)
     if text is None:
         raise PayloadError(

@@ -53,7 +53,9 @@ def flat_json(value: Any) -> str | None:
 
     The text is that of :func:`to_json`. Measured for two fields: 0.9 µs, 4.6 by :func:`to_json`.
     """
-    return fields_json(value) if type(value) is dict and _TEXT.issuperset(map(type, value)) else None
+    if type(value) is dict and _TEXT.issuperset(map(type, value)):
+        return fields_json(value)
+    return None
 
 
 def fields_json(fields: dict[str, Any]) -> str | None:

@@ -104,27 +104,32 @@ class BackgroundDelivery:
 
     def _enqueue(self, messages: Sequence[Message]) -> bool:
         """Take messages for the thread to send; return False if no message may wait in this process."""
-        queue = self._queue()
+        queue, count = self._queue(), len(messages)
         with queue.lock:
             if not queue.exit_hooks.will_run():
                 return False
-            if queue.entries and queue.count + len(messages) > self._max_waiting:
+            if queue.count + count > self._max_waiting and queue.entries:
                 raise BroadcastError(
                     f"event {messages[0]}: {queue.count} messages wait to be sent in the background, "
                     f"{self._max_waiting} may: does the server answer?"
                 )
-            if queue.thread is None:
-                thread = threading.Thread(target=self._run, args=(queue,), name="soundpost-broadcast", daemon=True)
-                queue.thread = thread  # first: a handler of signals that publishes meanwhile starts no other one
-                try:
-                    thread.start()
-                except RuntimeError:  # the machine has no more threads, or the interpreter is ending
-                    queue.thread = None
-                    return False
+            if queue.thread is None and not self._start_thread(queue):
+                return False
             queue.entries.append(_Entry(messages, self._clock()))
-            queue.count += len(messages)
+            queue.count += count
             if queue.is_idle:  # otherwise the thread is at work, or waits before it tries again
                 queue.changed.notify_all()
+        return True
+
+    def _start_thread(self, queue: _SendQueue) -> bool:
+        """Start the thread that sends; return False if the machine has no more threads, or the interpreter ends."""
+        thread = threading.Thread(target=self._run, args=(queue,), name="soundpost-broadcast", daemon=True)
+        queue.thread = thread  # first: a handler of signals that publishes meanwhile starts no other one
+        try:
+            thread.start()
+        except RuntimeError:
+            queue.thread = None
+            return False
         return True
 
     def _run(self, queue: _SendQueue) -> None:
