@@ -84,19 +84,26 @@ def requests_for(
     Without a ``limit`` batches are small. ``asks``: whether the requests ask for large batches. ``behind``: number of
     messages that follow after all of these.
     """
-    left = len(messages) + behind
     limit = limit or BatchLimit.of_small(settings)
     if settings.driver != "soundpost":  # other servers have no histories, and may refuse a field they do not know
         messages = [
             structs.replace(message, ephemeral=False, key_id=None) if message.ephemeral or message.key_id else message
             for message in messages
         ]
-    most_bytes = limit.bytes - len(b'{"batch":[]}')
-    if 1 < len(messages) <= limit.events and {len(message.channels) for message in messages} == {1}:
+    for start in range(0, len(messages), limit.events):
+        some = messages[start : start + limit.events]
+        yield from _requests(some, limit.bytes, asks, behind + len(messages) - start - len(some))
+
+
+def _requests(messages: Sequence[Message], most_bytes: int, asks: bool, behind: int) -> Iterator[ApiRequest]:
+    """Yield the requests for as many messages as a batch may have."""
+    most_bytes -= len(b'{"batch":[]}')
+    if len(messages) > 1 and {len(message.channels) for message in messages} == {1}:
         text = _json([_batched(message) for message in messages])[1:-1]
-        if len(text) <= most_bytes:  # as nearly always. Measured: 0.3 µs for a message, 0.9 one by one
+        if len(text) <= most_bytes:  # as nearly always. Measured: 0.4 µs for a message, 1.2 one by one
             yield ApiRequest("/batch_events", b'{"batch":[%b]}' % text, tuple(messages), asks, behind)
             return
+    left = len(messages) + behind
     batch: list[Message] = []
     texts: list[bytes] = []
     size = 0
@@ -110,7 +117,7 @@ def requests_for(
             yield _single(message, asks, left)
             continue
         text = _json(_batched(message))
-        if batch and (len(batch) == limit.events or size + len(text) > most_bytes):
+        if batch and size + len(text) > most_bytes:
             left -= len(batch)
             yield _batch(batch, texts, asks, left)
             batch, texts, size = [], [], 0
