@@ -6,6 +6,9 @@ exits 1 if anything was. It needs redis-server and nginx, and takes four minutes
 CPU per event of the application's process and of the server's, and events a second, of ways to publish: one after the
 other, from eight threads, from eight tasks, in the background, in one batch. The server is on core 0; the application
 and one subscriber, a process of its own, are on core 1. Interleaved, medians.
+
+Then events in the background to two workers, of which one takes them and the other has the subscriber, and what each
+process pays for one.
 """
 
 from __future__ import annotations
@@ -131,6 +134,38 @@ def measured(
     return cost
 
 
+class WorkersCost(NamedTuple):
+    """Seconds per event."""
+
+    application: float
+    parent: float
+    taking: float
+    delivering: float
+    clock: float
+
+
+def over_workers(events: int) -> WorkersCost:
+    """Publish to one of two workers, with the subscriber on the other one."""
+    while True:  # the kernel chooses the workers
+        with running_soundpost(server={"workers": 2}) as (server, port), clients(port) as swarm:
+            swarm.do("connect 1 bench")
+            publish = broadcaster(port, "background")
+            data = json.dumps(fields_of(order(0)), separators=(",", ":"))
+            size = len(event_frame("OrderPlaced", "bench", data))
+            in_the_background(publish, CALLERS * 10)
+            swarm.receive(CALLERS * 10 * size)
+            own, others, clock = time.process_time(), server.cpu_of_all(), time.perf_counter()
+            in_the_background(publish, events)
+            own = time.process_time() - own
+            swarm.receive(events * size)
+            clock = time.perf_counter() - clock
+            parent, *workers = (now - before for now, before in zip(server.cpu_of_all(), others, strict=True))
+            publish.close()
+            if min(workers) > 0.05 * max(workers):
+                costs = own, parent, max(workers), min(workers), clock
+                return WorkersCost(*[seconds / events for seconds in costs])
+
+
 def broken() -> int:
     """Print a row for each fault; return how many rows are wrong."""
     from gathering.faults import FAULTS, measured
@@ -168,6 +203,11 @@ def main() -> None:
         for name, costs in zip(WAYS, median_of(given.rounds, *map(run, WAYS)), strict=True):
             own, other, clock = (statistics.median(each) for each in zip(*costs, strict=True))
             print(f"| {name} | {own * 1e6:.1f} µs | {other * 1e6:.1f} µs | {1 / clock:,.0f} |")
+    print("\n| two workers | application | parent | worker that takes | worker that delivers | events a second |")
+    print("|---|---|---|---|---|---|")
+    (runs,) = median_of(given.rounds, lambda: over_workers(given.events))
+    *costs, clock = (statistics.median(each) for each in zip(*runs, strict=True))
+    print(f"| in the background | {' | '.join(f'{cost * 1e6:.1f} µs' for cost in costs)} | {1 / clock:,.0f} |")
 
 
 if __name__ == "__main__":

@@ -89,6 +89,12 @@ class Process:
         """Seconds of CPU time so far."""
         return cpu_time(self._process.pid)
 
+    def cpu_of_all(self) -> list[float]:
+        """Seconds of CPU time so far: its own, and those of its child processes, such as workers."""
+        pid = self._process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [cpu_time(pid), *[cpu_time(int(child)) for child in children]]
+
     def rss(self) -> int:
         """Resident memory in bytes."""
         status = Path(f"/proc/{self._process.pid}/status").read_text()
