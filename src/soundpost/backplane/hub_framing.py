@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from struct import Struct
 from typing import Final
 
 import msgspec
@@ -17,6 +18,7 @@ _decode = msgspec.msgpack.Decoder(Message).decode
 
 LENGTH_SIZE: Final = 4
 """Bytes of the length in front of each message."""
+_LENGTH: Final = Struct(">I")
 
 
 def encode(message: Message) -> bytes:
@@ -48,10 +50,11 @@ class MessageReader:
 
     def take(self) -> Message | None:
         """Return the next message that has arrived whole; None if there is none yet."""
-        while (end := self._end()) <= len(self._buffer):
+        buffer = self._buffer
+        while (end := self._end()) <= len(buffer):
             begin, self._start = self._start + LENGTH_SIZE, end
             try:
-                return _decode(self._buffer[begin:end])
+                return _decode(buffer[begin:end])
             except (msgspec.DecodeError, RecursionError) as error:
                 self._throttle.warn(
                     "unread", "a message of hub and workers cannot be read and is dropped: %s", error, silence=MINUTE
@@ -69,4 +72,5 @@ class MessageReader:
         begin = self._start + LENGTH_SIZE
         if begin > len(self._buffer):
             return begin
-        return begin + int.from_bytes(self._buffer[self._start : begin], "big")
+        (length,) = _LENGTH.unpack_from(self._buffer, self._start)
+        return begin + int(length)
