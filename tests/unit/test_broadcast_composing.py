@@ -98,10 +98,10 @@ class TestRequests:
     def test_neighbours_share_a_batch_of_ten(self) -> None:
         messages = [Message(("a",), f"n{number}", "{}") for number in range(25)]
         requests = list(requests_for(messages, self.settings))
-        assert [(request.path, len(request.messages)) for request in requests] == [
-            ("/batch_events", 10),
-            ("/batch_events", 10),
-            ("/batch_events", 5),
+        assert [(request.path, len(request.messages), request.behind) for request in requests] == [
+            ("/batch_events", 10, 15),
+            ("/batch_events", 10, 5),
+            ("/batch_events", 5, 0),
         ]
 
     def test_a_message_to_several_channels_goes_alone_and_in_its_place(self) -> None:
