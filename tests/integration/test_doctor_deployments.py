@@ -278,7 +278,7 @@ def _(on: Machine) -> Arguments:
     "the path was changed after the start",
     "configuration-not-loaded",
     follow=("path-prefix-wrong", "api-not-forwarded"),
-    says=("still has another configuration than the one here: it answers 404", "→ 'soundpost restart --wait'"),
+    says=("has another configuration than this folder: it answers 404", "→ 'soundpost restart --wait'"),
 )
 def _(on: Machine) -> Arguments:
     on.configure()

@@ -249,7 +249,7 @@ def test_a_cut_connection_tells_after_how_long(on: Stage) -> None:
     forwarded = FORWARDED.replace("120s", "2s")
     port = on.nginx(f"location / {{ proxy_pass http://UPSTREAM; {forwarded} }}", upstream=on.start(app=app).port)
     (step,) = examined(plan(place(port), slow=True)).faults
-    assert step.message.startswith("a silent connection was cut after 2 s")
+    assert step.message.startswith("an idle connection was cut after 2 s")
 
 
 def test_a_connection_that_lives_until_the_ping_is_well(on: Stage) -> None:

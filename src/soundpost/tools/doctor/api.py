@@ -29,7 +29,7 @@ class AcceptedRequest(NamedTuple):
 
     response: RawResponse
     skew: float | None
-    """Seconds by which this machine's clock is ahead of the server's; None if the server tells no time."""
+    """Seconds by which this machine's clock is ahead of the server's; None if the answer has no time."""
 
 
 class Api(NamedTuple):

@@ -1,4 +1,4 @@
-"""Consequences of faults: one cause is one fault, and what follows from the cause is told as such."""
+"""Consequences of faults: one cause is one fault, and further failures name this fault."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ TITLES: Final = {
     "browser": "As a browser",
     "backend": "As a backend",
     "delivery": "From backend to browser",
-    "idle": "A connection on which nothing is said",
+    "idle": "An idle connection",
     "webhooks": "As the server, to the application",
 }
 """Ids of the checks in their order, each with a heading for people."""

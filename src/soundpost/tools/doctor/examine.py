@@ -16,7 +16,7 @@ from soundpost.tools.doctor.plan import CheckPlan
 from soundpost.tools.doctor.webhook_check import check_webhooks
 
 _SHORT: Final = 2.0
-"""Seconds to wait for what a server that hangs will not say."""
+"""Seconds to wait for an answer of a server that hangs."""
 
 
 def examine(plan: CheckPlan, examination: Examination) -> None:

@@ -83,7 +83,7 @@ def _matches(pattern: str, name: str) -> bool:
 
 
 def _infos(scaling: ScalingSettings) -> list[RedisInfo]:
-    """Return what each server of Redis says of itself, or its refusal. Raises SoundpostError."""
+    """Return the INFO of each Redis server, or its refusal. Raises SoundpostError."""
     from soundpost.backplane.redis.url import servers_of
 
     servers = servers_of(scaling)

@@ -63,7 +63,7 @@ def upgrade_fault(response: RawResponse, base_url: BaseUrl, asked: str) -> Fault
 
 
 def proxy_fault(response: RawResponse, base_url: BaseUrl, asked: str) -> FaultFound | None:
-    """Return the fault that a proxy's response tells for any request; None if unknown."""
+    """Return the fault behind a proxy's response to any request; None if unknown."""
     status = response.status
     if is_challenge(response):
         return FaultFound("cloudflare-challenge")

@@ -1,4 +1,4 @@
-"""Server of this machine: whether it is the one configured here, as its control socket and the kernel tell."""
+"""Server of this machine: whether it is the one configured here, by its control socket and the kernel."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def _control_name(plan: CheckPlan) -> str:
 
 
 def _status(plan: CheckPlan) -> Status | None:
-    """Return what the server configured here says of itself; None if it does not answer, or not to this user."""
+    """Return the status of the server configured here; None if it does not answer, or not to this user."""
     from soundpost.server.processes.control_client import ask_server
 
     name = _control_name(plan)

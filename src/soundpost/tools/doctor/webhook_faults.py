@@ -66,7 +66,7 @@ def connection_fault(call: WebhookCall, found: FaultFound) -> FaultFound:
 
 
 def answer_fault(call: WebhookCall, response: RawResponse, servers: tuple[BaseUrl, ...] = ()) -> FaultFound | None:
-    """Return the fault that an answer tells; None for one of an endpoint that took the events.
+    """Return the fault behind an endpoint's answer; None if the endpoint took the events.
 
     ``servers`` are the addresses of the server itself.
     """

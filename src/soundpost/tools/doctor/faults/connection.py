@@ -22,16 +22,16 @@ _CERTBOT: Final = "'certbot certonly --webroot -w /var/www/html -d {host}'"
 FAULTS: Final = (
     Fault(
         "public-address-unknown",
-        "nothing says where browsers connect: {reason}{tried}",
-        "Browsers reach such a server through a proxy only, which has a port and a scheme of its own. The doctor "
-        "examines the server itself instead.",
+        "the address for browsers is not set: {reason}{tried}",
+        "Browsers reach such a server only through a proxy, which has its own port and scheme. The doctor examines "
+        "the server without the proxy.",
         'Write public_url = "{guess}" under [server] in soundpost.toml (or SOUNDPOST_PUBLIC_URL), with the port if it '
         "is not the usual one; then call the doctor again.",
         "warning",
     ),
     Fault(
         "mixed-content",
-        "the page is {origin}, but it is to connect without TLS to {url}: browsers forbid that",
+        "the page is {origin}, but connects without TLS to {url}: browsers forbid this",
         "A page that came over https may only open wss:// connections. The browser blocks ws:// before it sends "
         "anything, so no server log shows it.",
         "Give the browser the https address: usually port 443 with scheme https (forceTLS: true), which Nginx serves.",
@@ -39,10 +39,10 @@ FAULTS: Final = (
     Fault(
         "dns-unknown",
         "the name {host} does not exist",
-        "No DNS record says where this name is: it is misspelt, not set up yet, or only known inside a network "
-        "(as names of Docker services are).",
-        "Correct the name, or add an A record (and AAAA for IPv6) for {host} at your DNS provider. Name of a Docker "
-        "service? It is for the backend only; browsers need the public name.",
+        "The name has no DNS record: it is misspelt, not set up yet, or known only inside a network (like names of "
+        "Docker services).",
+        "Correct the name, or add an A record (and AAAA for IPv6) for {host} at your DNS provider. The name of a "
+        "Docker service is for the backend only; browsers need the public name.",
     ),
     Fault(
         "dns-failed",
@@ -53,8 +53,8 @@ FAULTS: Final = (
     Fault(
         "tcp-refused",
         "nothing listens on port {port} of {where}: connection refused",
-        "The machine answered, and said that no program has this port open. So it is no firewall that drops packets: "
-        "the program does not run, or listens on another port or on 127.0.0.1 only.",
+        "The machine answered that no program has this port open. So no firewall is the cause: the program does not "
+        "run, or it listens on another port or on 127.0.0.1 only.",
         "Start the server ('soundpost start'), or correct the port. 'ss -ltnp' on the server's machine shows who "
         "listens where. A program that listens on 127.0.0.1 is not reachable from outside.",
         other_fixes={
@@ -66,8 +66,8 @@ FAULTS: Final = (
     ),
     Fault(
         "tcp-timeout",
-        "port {port} of {where} did not answer within {seconds} s, not even with a refusal",
-        "Packets disappear: nearly always a firewall that drops them (the cloud provider's security group, ufw, "
+        "port {port} of {where} did not answer within {seconds} s",
+        "The packets are lost: usually a firewall drops them (the cloud provider's security group, ufw, "
         "iptables), a wrong address, or a machine that is off or overloaded. From the server itself its own public "
         "address is sometimes not reachable (hairpin NAT) while it is for everybody else.",
         "Open port {port} for TCP in the firewall of the server and in that of the cloud provider, and check that "
@@ -75,7 +75,7 @@ FAULTS: Final = (
     ),
     Fault(
         "tcp-unreachable",
-        "there is no way to {where}: {reason}",
+        "{where} cannot be reached: {reason}",
         "A router, or this machine itself, says that the address cannot be reached: no route, or a network that is "
         "down.",
         "Check the address in DNS, and this machine's network (VPN, IPv6 that is only half set up).",
@@ -91,7 +91,7 @@ FAULTS: Final = (
     Fault(
         "internal-port-in-browser",
         "browsers are sent to port {port} ({told}), where {problem}; port {open} of {host} serves this app with TLS",
-        "The port on which the daemon listens (8080) was given to the browser. From outside there is only the port "
+        "The browser was given the port on which the server listens (8080). From outside there is only the port "
         "on which Nginx terminates TLS.",
         "Give the browser {open}: VITE_REVERB_PORT={open}, VITE_REVERB_SCHEME=https (wsPort and wssPort: {open}, "
         "forceTLS: true), and build the frontend again. The backend keeps the internal port.",
@@ -106,7 +106,7 @@ FAULTS: Final = (
     Fault(
         "port-speaks-http",
         "port {port} of {host} speaks plain HTTP, but is asked for https",
-        "TLS was asked of a port that has none: the daemon's own port (8080), or 'listen 443' without 'ssl' in Nginx.",
+        "The port has no TLS: the server's own port (8080), or 'listen 443' without 'ssl' in Nginx.",
         "Use the scheme http for this address, or the port that has TLS (443 of Nginx).",
         other_fixes={
             PORT_OF_A_PROXY: "In Nginx: 'listen {port} ssl;' with ssl_certificate and ssl_certificate_key in the "
@@ -123,14 +123,14 @@ FAULTS: Final = (
     ),
     Fault(
         "port-not-http",
-        "on port {port} of {host} is something else than a web server: it says {shown}",
+        "port {port} of {host} belongs to a program that is no web server: it says {shown}",
         "The port belongs to another program: SSH, a mail server, a database, Redis.",
         "Correct the port: 443 for the public address, 8080 (SOUNDPOST_SERVER_PORT) for the server itself.",
     ),
     Fault(
         "tls-timeout",
-        "port {port} of {host} took the connection, but did not answer the TLS handshake within {seconds} s",
-        "Something accepts connections and then does nothing: an overloaded or hanging server, a load balancer "
+        "port {port} of {host} accepted the connection, but did not answer the TLS handshake within {seconds} s",
+        "A program accepts connections and then does nothing: an overloaded or hanging server, a load balancer "
         "without a server behind it, or a program that is not TLS and waits.",
         "Look at what listens on port {port} ('ss -ltnp'), and whether it hangs.",
     ),
@@ -150,8 +150,8 @@ FAULTS: Final = (
     Fault(
         "tls-handshake-failed",
         "no TLS with {host} port {port}: {reason}",
-        "Client and server found no common ground, or something between them cut the handshake off.",
-        "Look into the error log of what terminates TLS there (Nginx: /var/log/nginx/error.log).",
+        "Client and server have no common version or cipher, or a program between them ended the handshake.",
+        "See the error log of the program that terminates TLS there (Nginx: /var/log/nginx/error.log).",
     ),
     Fault(
         "http2-only",
@@ -171,7 +171,8 @@ FAULTS: Final = (
     Fault(
         "certificate-not-yet-valid",
         "the certificate of {host} is valid from {date} on, which is not yet",
-        "It is brand new, or a clock is wrong: this machine's, or that of the machine that made it.",
+        "The certificate is new, or a clock is wrong: this machine's, or the one of the machine that made the "
+        "certificate.",
         "Check the clock here ('timedatectl'). If it is right, use a certificate that is valid now.",
     ),
     Fault(
@@ -184,22 +185,23 @@ FAULTS: Final = (
     Fault(
         "certificate-self-signed",
         "the certificate of {host} is self-signed: browsers do not trust it",
-        "Nobody they know vouches for it. pusher-js shows no warning page: the connection just fails.",
+        "No authority that browsers trust has signed it. pusher-js shows no warning page: the connection just fails.",
         "Get one from Let's Encrypt: 'soundpost deploy nginx --write' writes Nginx's file, and prints the steps to the "
         f"certificate, to its renewals (--deploy-hook) and to the reload, in their order: {page('deployment', _STEP)} "
         "For development, mkcert makes one that your own browser trusts. To look past it here: --insecure.",
     ),
     Fault(
         "certificate-untrusted",
-        "the certificate of {host} was issued by {issuer}, whom this machine does not trust",
+        "the certificate of {host} was issued by {issuer}, which this machine does not trust",
         "A private certificate authority (a company's own, mkcert's), or a TLS-inspecting proxy on the way.",
         f"Get a public certificate ({_CERTBOT}), or install that authority on every client; here it "
         "is enough to set SSL_CERT_FILE to its file.",
     ),
     Fault(
         "certificate-chain-incomplete",
-        "{host} sends its certificate without the intermediate one that links it to a trusted authority",
-        "Browsers may have the missing link in memory from other sites and hide the fault; programs and phones fail.",
+        "{host} sends its certificate without the intermediate certificate",
+        "The intermediate certificate links the certificate to a trusted authority. Browsers may know it from other "
+        "sites, so the fault is hidden; programs and phones fail.",
         "Serve the whole chain. In Nginx: ssl_certificate must name certbot's fullchain.pem, not cert.pem.",
     ),
     Fault(
@@ -212,17 +214,16 @@ FAULTS: Final = (
     ),
     Fault(
         "http-timeout",
-        "{host} port {port} took the request and did not answer within {seconds} s",
-        "A server that hangs, or a proxy that waits for one (or for a firewall between them).",
+        "{host} port {port} accepted the request and did not answer within {seconds} s",
+        "The server hangs, or a proxy waits for a server that hangs or is behind a firewall.",
         "Ask the server directly on its own machine ('curl -i http://127.0.0.1:8080/up'): if it answers, the proxy "
         "is at fault, if not, the server.",
     ),
     Fault(
         "http-connection-closed",
         "{host} port {port} closed the connection without an answer",
-        "A proxy that drops what it does not like (Nginx: 'return 444'), a server that crashed, or another protocol "
-        "than HTTP.",
-        "Look into the error log of what listens there.",
+        "A proxy drops the request (Nginx: 'return 444'), the server crashed, or the port does not speak HTTP.",
+        "See the error log of the program that listens there.",
     ),
 )
 """Faults in the order in which a check meets them."""

@@ -19,7 +19,7 @@ FAULTS: Final = (
     Fault(
         "redis-evicts-history",
         "Redis at {where} has the policy {policy}: when its memory is full, it deletes kept events",
-        "Clients that come back are told of gaps that need not be, and nothing says why.",
+        "Clients that come back get needless gaps, and no log has the reason.",
         "'CONFIG SET maxmemory-policy noeviction', and the same line in redis.conf. If the Redis is a cache for others "
         "too, give the server one of its own.",
     ),

@@ -18,7 +18,7 @@ FAULTS: Final = (
         "configuration-invalid",
         "the configuration cannot be used: {reason}",
         "The server would not start with it.",
-        "Correct what it names.",
+        "Correct the named value.",
         other_fixes={
             NOT_READABLE: "Call it as root ('sudo soundpost doctor'), or as the server's user ('sudo -u soundpost "
             "soundpost doctor'): the file holds secrets, and only they may read it."
@@ -27,7 +27,7 @@ FAULTS: Final = (
     Fault(
         "configuration-warning",
         "{reason}",
-        "It works, but perhaps not as its author thinks.",
+        "The configuration works, but perhaps not as intended.",
         f"All options: {page('configuration')}",
         "warning",
     ),
@@ -35,13 +35,13 @@ FAULTS: Final = (
         "file-unreadable",
         "the user {user}, as whom the server runs, may not read {file}",
         "The server reads it at its next start or restart, which would fail.",
-        "'chown {user} {file}' (its mode stays 600), and let the user pass every folder above it.",
+        "'chown {user} {file}' (its mode stays 600), and give the user the right to enter every folder above it.",
         "warning",
     ),
     Fault(
         "server-not-running",
         "nothing listens on {where}, where the server configured here should be{others}",
-        "It was not started, or has ended.",
+        "The server was not started, or has ended.",
         "'soundpost start', or under Supervisor 'supervisorctl start soundpost', then look into its log.{log}",
         other_fixes={
             ANOTHER_SERVER_RUNS: "Is the running server the one you mean? Then call the doctor where its settings are: "
@@ -52,25 +52,25 @@ FAULTS: Final = (
     ),
     Fault(
         "server-hangs",
-        "the server{process} takes connections at {where}, but did not answer within {seconds} s{state}",
-        "A process that a signal has stopped, a deadlock, or a disk or swap that does not answer. The kernel still "
-        "takes connections for it.",
+        "the server{process} accepts connections at {where}, but did not answer within {seconds} s{state}",
+        "A signal has stopped the process, or the process waits for a lock, a disk or swap. The kernel still accepts "
+        "its connections.",
         "Look into its log, and at its CPU ('top'). Then 'systemctl restart soundpost', or 'supervisorctl restart "
         "soundpost'; a process that does not end by it: 'kill -KILL'.",
         other_fixes={SERVER_IS_STOPPED: "'kill -CONT {pid}' lets it go on."},
     ),
     Fault(
         "worker-hangs",
-        "{which} of the server gave no answer: the connections of a worker that hangs wait in vain",
-        "A worker that a signal has stopped, or that is busy for long. The server replaces a worker that does not "
-        "answer for half a minute.",
+        "{which} of the server gave no answer: the clients of a worker that hangs get nothing",
+        "A signal has stopped the worker, or the worker is busy for a long time. The server replaces a worker that "
+        "does not answer for half a minute.",
         "Call the doctor again in a minute. If it stays: look into the server's log, and call 'soundpost restart "
         "--wait'.",
         other_fixes={WORKERS_ARE_STOPPED: "'kill -CONT {pids}' lets them go on; 'soundpost restart' replaces them."},
     ),
     Fault(
         "configuration-not-loaded",
-        "the server that runs at {where}{process} still has another configuration than the one here: {shown}",
+        "the server that runs at {where}{process} has another configuration than this folder: {shown}",
         "A server reads its configuration when it starts, restarts or reloads; since then the configuration was "
         "changed.",
         "'soundpost restart --wait'. Is it another Soundpost? Then give this one another port (port under [server]).",
@@ -89,9 +89,10 @@ FAULTS: Final = (
     ),
     Fault(
         "port-in-use",
-        "port {port} of {host} is taken by something else than the server configured here: {shown}",
+        "port {port} of {host} belongs to another program than the server configured here: {shown}",
         "Another program has the port, so Soundpost cannot start on it.",
-        "'ss -ltnp' shows who it is. Stop it, or choose another port: SOUNDPOST_SERVER_PORT (port under [server]), in "
+        "'ss -ltnp' shows the program. Stop it, or choose another port: SOUNDPOST_SERVER_PORT (port under [server]), "
+        "in "
         "Nginx the 'upstream' block or 'proxy_pass', for applications SOUNDPOST_PORT.",
     ),
     Fault(
@@ -105,7 +106,7 @@ FAULTS: Final = (
         "conntrack-too-low",
         "the kernel's firewall can follow {limit} connections (nf_conntrack_max), {needed} are needed",
         "Every connection takes a place, behind a proxy on the same machine two. When the table is full, new "
-        "connections are dropped without a word; 'nf_conntrack: table full' is in the kernel's log.",
+        "connections are dropped; only the kernel's log says so: 'nf_conntrack: table full'.",
         "sysctl -w net.netfilter.nf_conntrack_max={needed}, and the same in /etc/sysctl.d/.",
     ),
     Fault(
@@ -120,7 +121,7 @@ FAULTS: Final = (
     Fault(
         "somaxconn-too-low",
         "the kernel lets {limit} new connections wait (somaxconn), the server asks for {needed}",
-        "When everybody reconnects at once, after a restart, those beyond it wait for seconds.",
+        "When all clients reconnect at once after a restart, further connections wait for seconds.",
         "sysctl -w net.core.somaxconn={needed}, and the same in /etc/sysctl.d/.",
         "warning",
     ),
@@ -133,7 +134,7 @@ FAULTS: Final = (
     Fault(
         "redis-login-failed",
         "{reason}",
-        "Redis is there, but does not take the user or password.",
+        "Redis answers, but refuses the user or password.",
         "Put them into the URL: redis://user:password@host:6379/0 (special characters percent-encoded).",
     ),
 )

@@ -18,8 +18,7 @@ FILE_OF_ANOTHER_PATH: Final = "Nginx has the file that 'soundpost deploy nginx' 
 FAULTS: Final = (
     Fault(
         "upgrade-header-lost",
-        "the proxy in front of the server takes the Upgrade header away: the WebSocket request arrives as an "
-        "ordinary one",
+        "the proxy in front of the server removes the Upgrade header: the WebSocket request arrives as an ordinary one",
         "Nginx does not forward the headers Upgrade and Connection unless it is told to.",
         _THREE_LINES,
     ),
@@ -60,8 +59,8 @@ FAULTS: Final = (
     Fault(
         "answered-by-web-page",
         "a web page answers at {asked} ({page}), not the WebSocket server",
-        "The host or the path leads to the web application: the name is that of the site, and nothing forwards "
-        "/app to Soundpost.",
+        "The host or the path leads to the web application: the site has this name, and no rule forwards /app to "
+        "Soundpost.",
         "Forward /app (and /apps, if applications publish over this address) to Soundpost in front of the "
         "application's own rules, or use a host name of its own for it.",
     ),
@@ -86,7 +85,7 @@ FAULTS: Final = (
     Fault(
         "forbidden",
         "{author} forbids {asked} (403)",
-        "A rule of the proxy: allow/deny by address, a firewall for web applications, hotlink protection.",
+        "The proxy has a rule: allow/deny by address, a firewall for web applications, hotlink protection.",
         "Allow /app for everybody; the server itself checks key and origin.",
     ),
     Fault(
@@ -133,7 +132,7 @@ FAULTS: Final = (
     ),
     Fault(
         "service-unavailable",
-        "{author} answers 503: it has no server to give this to",
+        "{author} answers 503: it has no server for this request",
         "All servers behind the proxy are down or overloaded, a maintenance page is on, or a limit was reached "
         "(limit_conn, limit_req).",
         "Check that Soundpost runs, and the proxy's error log.",
@@ -162,26 +161,26 @@ FAULTS: Final = (
     Fault(
         "upgrade-ignored",
         "{asked} was answered with {status} as if no WebSocket had been asked for: {shown}",
-        "Something that is no Pusher server answers, or a proxy took the header Upgrade away.",
+        "The answer is not from a Pusher server, or a proxy removed the header Upgrade.",
         "Check host, port and path. If they are right: " + _THREE_LINES,
     ),
     Fault(
         "upgrade-refused",
         "{author} refuses the WebSocket with {status}: {shown}",
-        "The answer is not one of those that have a usual cause.",
-        "Look into the log of what answered at {asked}.",
+        "This answer has no usual cause.",
+        "See the log of the program that answered at {asked}.",
     ),
     Fault(
         "upgrade-invalid",
         "the WebSocket handshake was answered wrongly: {reason}",
         "A proxy answered in the server's place, or changed its answer.",
-        "Check what stands between: a cache, a CDN without WebSockets, a security product.",
+        "Check the programs between client and server: a cache, a CDN without WebSockets, a security product.",
     ),
     Fault(
         "proxy-idle-timeout",
-        "a silent connection was cut after {seconds:.0f} s, without a goodbye, before the first ping at {ping} s",
-        "A proxy or load balancer closes connections on which nothing is said, and its patience is shorter than the "
-        "time between two pings. Clients reconnect all the time and miss events.",
+        "an idle connection was cut after {seconds:.0f} s, without a close frame, before the first ping at {ping} s",
+        "A proxy or load balancer closes idle connections after a time that is shorter than the time between two "
+        "pings. Clients reconnect all the time and miss events.",
         "Nginx: 'proxy_read_timeout 120s;' and 'proxy_send_timeout 120s;' in the location. Load balancers call it "
         "idle timeout. If it cannot be raised: a smaller ping_interval and activity_timeout of the app.",
     ),

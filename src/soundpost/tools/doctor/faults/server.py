@@ -53,39 +53,39 @@ FAULTS: Final = (
     ),
     Fault(
         "pusher-error",
-        "the server took the WebSocket and refused the connection: {reason} ({close})",
-        "A reason of the server's own.",
+        "the server accepted the WebSocket and refused the connection: {reason} ({close})",
+        "The server has refused the connection itself.",
         "Look into the server's log; start it with --debug to see every message.",
     ),
     Fault(
         "no-connection-established",
-        "the WebSocket opened, but the server said nothing within {seconds} s",
-        "The messages do not come through (a proxy that buffers), or it is no Pusher server.",
+        "the WebSocket opened, but the server sent nothing within {seconds} s",
+        "A proxy holds the messages back (buffering), or the server is no Pusher server.",
         "Check host, port and path. In Nginx: 'proxy_buffering off;' in the location.",
     ),
     Fault(
         "not-pusher-protocol",
-        "a WebSocket server is there, but none that speaks the Pusher protocol: it says {shown}",
+        "the WebSocket server does not use the Pusher protocol: it says {shown}",
         "Another program has this port: a development server (Vite, webpack), another realtime server.",
         "Correct host, port and path.",
     ),
     Fault(
         "subscription-failed",
-        "the server greeted, but a subscription was not confirmed: {reason}",
-        "What the browser sends does not come through, or the server refuses it.",
+        "the connection was established, but a subscription was not confirmed: {reason}",
+        "The client's messages do not reach the server, or the server refuses them.",
         "Look into the server's log; start it with --debug to see every message.",
     ),
     Fault(
         "no-pong",
         "the server did not answer a ping within {seconds} s",
-        "It hangs, or what the browser sends does not come through.",
+        "The server hangs, or the client's messages do not reach it.",
         "Look into the server's log, and at its CPU.",
     ),
     Fault(
         "public-address-in-backend",
         "the backend publishes to {url} ({told}), which fails ({problem}), while the server answers it at {inside}",
-        "The public address was given to the backend. It leads out of the machine and back in through the proxy, "
-        "where redirects, challenges and firewalls wait.",
+        "The backend was given the public address. Its requests leave the machine and come back through the proxy, "
+        "with its redirects, challenges and firewalls.",
         "Let the backend publish inside: SOUNDPOST_HOST={host}, SOUNDPOST_PORT={port}, SOUNDPOST_SCHEME={scheme} "
         "(REVERB_HOST, REVERB_PORT, REVERB_SCHEME). Browsers keep the public address.",
     ),
@@ -100,7 +100,7 @@ FAULTS: Final = (
     Fault(
         "backend-through-proxy",
         "the backend publishes through the public address {url}, though the server answers at {inside}",
-        "It works, but every event takes the way through DNS, TLS and the proxy, and depends on all of them.",
+        "Publishing works, but every event goes through DNS, TLS and the proxy, and depends on all of them.",
         "SOUNDPOST_HOST={host}, SOUNDPOST_PORT={port}, SOUNDPOST_SCHEME={scheme} for the backend (REVERB_HOST …). "
         "Browsers keep the public address.",
         "warning",
@@ -114,7 +114,7 @@ FAULTS: Final = (
     Fault(
         "api-not-forwarded",
         "there is no HTTP API at {url}: {asked} is answered with {status} by {author}",
-        "The proxy forwards /app, but not /apps, to which applications publish; or something else than Soundpost "
+        "The proxy forwards /app, but not /apps, to which applications publish; or another program than Soundpost "
         "answers there.",
         "Let applications publish inside (http://127.0.0.1:8080; --backend-url tells it to the doctor). Or forward "
         "/apps as well: 'location /apps/ { proxy_pass http://127.0.0.1:8080; }'.",
@@ -135,7 +135,7 @@ FAULTS: Final = (
         "app-key-mismatch",
         "the key '{key}'{told} is not that of app {app_id}",
         "Id and key belong to different apps.",
-        "Take id, key and secret from one and the same app.",
+        "Take id, key and secret from the same app.",
     ),
     Fault(
         "signed-request-changed",
@@ -164,14 +164,14 @@ FAULTS: Final = (
     Fault(
         "clock-drift",
         "this machine's clock {is_ahead} that of the server by {skew}; from 600 s on requests are refused",
-        "A clock that nobody sets.",
+        "The clock of one machine is not synchronized.",
         "Set both clocks by NTP: 'timedatectl set-ntp true'.",
         "warning",
     ),
     Fault(
         "api-refused",
         "the HTTP API at {url} answers {status}: {shown}",
-        "The answer is not one of those that have a usual cause.",
+        "This answer has no usual cause.",
         "Look into the server's log.",
     ),
     Fault(
@@ -186,7 +186,7 @@ FAULTS: Final = (
         "nodes-not-clustered",
         "{heard} of {all} connections got the event: there are several servers behind {public}, and they do not act "
         "as one",
-        "A load balancer spreads connections over servers that do not know of each other.",
+        "A load balancer spreads connections over servers that are not connected to each other.",
         "Give all of them the same [scaling] redis and prefix (SOUNDPOST_REDIS_URL); 'soundpost start --workers' is "
         "enough for several processes on one machine.",
     ),
@@ -199,8 +199,8 @@ FAULTS: Final = (
     ),
     Fault(
         "idle-connection-closed",
-        "a connection that said nothing was ended after {seconds:.0f} s: {reason}",
-        "The server ended it, not a proxy: it said goodbye with a reason.",
+        "an idle connection was closed after {seconds:.0f} s: {reason}",
+        "The server closed it, not a proxy: the close frame has a reason.",
         "Look into the server's log.",
     ),
 )

@@ -23,15 +23,15 @@ FAULTS: Final = (
     ),
     Fault(
         "placeholder-secret",
-        "{place} is an example out of documentation, which everybody knows",
+        "{place} is an example of the documentation, which everybody knows",
         "With the secret anybody can publish and read private channels.",
         "Make new credentials ('soundpost init' does), and give them to server and backend.",
         "warning",
     ),
     Fault(
         "secret-not-filled-in",
-        "{place} has the place that 'soundpost deploy' leaves for the secret, and no secret",
-        "The server refuses what is published with it (401).",
+        "{place} still has the placeholder of 'soundpost deploy' in place of the secret",
+        "The server refuses requests with it (401).",
         "Write the app's secret there. 'soundpost deploy env --show-secret', called where the server's soundpost.toml "
         "is, prints it.",
     ),
@@ -88,7 +88,7 @@ FAULTS: Final = (
     ),
     Fault(
         "env-wildcard-host",
-        "{place} is {host}: one can listen there, but not connect to it",
+        "{place} is {host}: a server can listen there, but nobody can connect to it",
         "0.0.0.0 means 'all addresses of this machine' to a server that listens; as a destination it means nothing.",
         "127.0.0.1 for a backend on the same machine, the public name for browsers.",
     ),
@@ -120,7 +120,7 @@ FAULTS: Final = (
     Fault(
         "env-set-twice",
         "{place} is set again in line {line}, to something else",
-        "The last one wins, whichever is read first.",
+        "The last line wins.",
         "Remove one of them.",
         "warning",
     ),

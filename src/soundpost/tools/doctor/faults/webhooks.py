@@ -65,7 +65,8 @@ FAULTS: Final = (
     Fault(
         "webhook-tls-failed",
         "{url}: {reason}",
-        "The server sends webhooks only to whom it can trust: they have the names of users and what they send.",
+        "Webhooks have names of users and their messages. So the server sends them only to endpoints that it can "
+        "trust.",
         "Correct scheme and port in url under [[apps.webhooks]] of app {app_id}, or the certificate of {host}.",
         other_fixes={
             TLS_IS_MISSING: "Write http:// in url under [[apps.webhooks]] of app {app_id}, or the port that has TLS "
@@ -88,7 +89,8 @@ FAULTS: Final = (
     Fault(
         "webhook-timeout",
         "{url}: no answer within {seconds} s",
-        "The endpoint works before it answers, waits for a lock, or hangs. The server waits for 'timeout' seconds, and "
+        "The endpoint works for too long before it answers, waits for a lock, or hangs. The server waits for "
+        "'timeout' seconds, and "
         "sends the events again then: the endpoint gets them twice.",
         "Answer at once, and do the work in a queue (Celery, RQ, a background task). Or raise timeout under "
         "[[apps.webhooks]] of app {app_id}.",
@@ -163,7 +165,7 @@ FAULTS: Final = (
         "webhook-answered-by-login",
         "{url} answered {status} with a login page ({title}): the server takes this for success, and the events "
         "are lost",
-        "Something in front of the view shows its login page instead of calling the view: a middleware, a proxy with "
+        "A program in front of the view shows its login page and does not call the view: a middleware, a proxy with "
         "single sign-on.",
         "Let the path be called without a login: its signature is what protects it.",
     ),
@@ -210,7 +212,7 @@ FAULTS: Final = (
     ),
     Fault(
         "webhook-unsigned-taken",
-        "{url} takes events with a wrong signature: anybody who knows the address can send some",
+        "{url} accepts events with a wrong signature: anybody who knows the address can send events",
         "The view does not compare the signature of the body with X-Pusher-Signature.",
         f"Use soundpost's view, or verify the signature in yours: {_VIEW}.",
         "warning",
