@@ -355,7 +355,7 @@ def test_trigger_publishes_through_the_configured_connection() -> None:
     with broadcast.fake() as sent:
         _, err = run("trigger", "notes", "NoteAdded", "{text: x}")
     assert sent.assert_broadcast("NoteAdded").data == "{text: x}"
-    assert err.startswith("DATA is no JSON, so it was sent as a text: ")
+    assert err.startswith("DATA is not JSON, so it was sent as a text: ")
     with pytest.raises(CommandError, match="broken channel"), broadcast.fake():
         run("trigger", "broken channel", "x")
 

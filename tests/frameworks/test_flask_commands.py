@@ -117,7 +117,7 @@ def test_start_serves_the_application_s_app_and_trigger_publishes_to_it(flask: F
     assert "orders keeps no history" in kept.stderr
     done = flask.run("trigger", "orders", "Placed", "{id: 7}", app=f"shop:create_app({port})")
     assert done.stdout.startswith("Published Placed to orders")
-    assert done.stderr.startswith("DATA is no JSON, so it was sent as a text: ")
+    assert done.stderr.startswith("DATA is not JSON, so it was sent as a text: ")
 
 
 def test_trigger_says_in_one_line_what_went_wrong(flask: FlaskCommand) -> None:

@@ -75,7 +75,7 @@ def test_a_second_shell_needs_no_arguments(sh: Shell) -> None:
     sh.server()
     done = sh.run("trigger", "orders", "shipped")
     assert done.returncode == 0
-    assert done.stderr.count("credentials are for its run only, and applications do not have them") == 1
+    assert done.stderr.count("made credentials for this run only, and applications do not have them") == 1
     assert " init, then start the server again" in done.stderr
 
 
@@ -84,7 +84,7 @@ def test_an_application_that_has_the_credentials_is_not_warned_of_their_end(sh: 
     _, port = sh.server()
     done = sh.run("trigger", "orders", "shipped", "--port", str(port))
     assert done.returncode == 0
-    assert "for its run only" not in done.stderr
+    assert "for this run only" not in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -184,7 +184,7 @@ def test_a_playground_that_others_reach_says_so(sh: Shell) -> None:
     server = sh.start("start", "--host", "0.0.0.0", "--port", "0", "--playground")
     line = server.wait_for("Others reach the playground too")[0]
     assert line
-    assert "--host 127.0.0.1 keeps it to this machine" in server.out[-1]
+    assert "--host 127.0.0.1 serves only this machine" in server.out[-1]
 
 
 def test_a_port_in_use_is_one_message_and_exit_code_1(sh: Shell) -> None:
@@ -324,7 +324,7 @@ def test_listen_rewinds(sh: Shell) -> None:
     ("arguments", "says"),
     [
         (("a", "b", "--after", "g.1"), "give one CHANNEL"),
-        (("a", "--after", "g.1", "--rewind", "1"), "give one of them"),
+        (("a", "--after", "g.1", "--rewind", "1"), "--after and --rewind each say where to begin"),
         (("a", "--after", "yesterday"), "'yesterday' is not a position"),
         (("a", "--rewind", "0"), "--rewind"),
     ],

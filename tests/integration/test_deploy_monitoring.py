@@ -126,7 +126,7 @@ class TestGrafana:
     def test_what_is_written_is_found_by_grafana(self, command_line: CommandLine) -> None:
         configure(command_line)
         root = command_line.directory / "root"
-        for said in ("Wrote", "is as it should be"):
+        for said in ("Wrote", "is up to date"):
             result = command_line.run("deploy", "grafana", "--write", "--root", str(root))
             assert result.stdout.count(said) == 2, result.stdout
         [provider] = yaml.safe_load((root / "etc/grafana/provisioning/dashboards/soundpost.yaml").read_text())[

@@ -132,7 +132,7 @@ def test_with_redis_and_without_it(workers: int) -> None:
         assert "Redis is away: this host serves alone" in done.stdout.splitlines()
         done = server.run("restart", "--all")
         assert done.returncode == 1
-        assert done.stderr.startswith("soundpost: Redis is away: without it the other hosts cannot be told")
+        assert done.stderr.startswith("soundpost: Redis is away, so the other hosts get no command")
         assert len(clients) == 2
 
 
@@ -500,9 +500,9 @@ def test_an_order_is_not_for_the_server_of_another_folder_with_other_apps(server
         assert done.returncode == 1
         file = server.shell.directory.resolve() / "soundpost.toml"
         assert done.stderr == (
-            f"soundpost: the server at port {server.port} is another one than that of this folder: it was started with "
+            f"soundpost: the server at port {server.port} is not the server of this folder: it was started with "
             f"{file} and serves app 1, but the configuration here has app 77. Nothing was done. To {command} that "
-            f"server, change into its folder. To {command} it all the same, give --port {server.port}\n"
+            f"server, go to its folder. To {command} it all the same, give --port {server.port}\n"
         )
         assert server.status()["pid"] == server.pid
         assert other.status()["apps"][0]["id"] == "1", "who only asks is answered"
@@ -534,7 +534,7 @@ def test_the_server_of_this_folder_is_found_though_its_address_was_changed(serve
     done = server.run("restart", "--wait")
     assert (done.returncode, done.stdout) == (0, "restarting\nrestarted\n")
     assert done.stderr == (
-        f"the server at port {before} is that of this configuration, which has another address by now\n"
+        f"the server at port {before} belongs to this configuration, which has a new address since the server's start\n"
     )
     status = server.status()
     assert status["pid"] == server.pid

@@ -50,7 +50,7 @@ def test_data_that_was_meant_as_json_is_told(sh: Shell, data: str, is_told: bool
     with misbehaving(answering(COUNTED)) as server:
         out, err = trigger(sh, server, data)
         assert out == "Published shipped to orders at URL: 2 subscribers\n"
-        assert err.startswith("DATA is no JSON, so it was sent as a text: ") is is_told
+        assert err.startswith("DATA is not JSON, so it was sent as a text: ") is is_told
         assert err.count("\n") == int(is_told)
         assert bodies(server)[0]["data"] == data
 
@@ -62,7 +62,7 @@ def test_nobody_is_told_with_the_channel_that_was_probably_meant(sh: Shell) -> N
     for wrong in ("orders.1", "presence-orders.1", "private-order.1"):
         done = sh.run("trigger", wrong, "shipped")
         assert ": 0 " in done.stdout
-        assert "There are subscribers of private-orders.1: did you mean that one?" in done.stderr
+        assert "private-orders.1 has subscribers: did you mean this channel?" in done.stderr
 
     done = sh.run("trigger", "weather", "rain")
     assert "check the channel's name and the server's address" in done.stderr

@@ -124,7 +124,7 @@ def test_another_public_url_than_the_proxy_serves_is_warned_of(configured: Comma
     file.write_text(TOML.replace("hostname", "public_url").replace("ws.example.com", "https://ws.example.com"))
     result = configured.run("deploy", "caddy", "--server-name", "www.example.com")
     assert (
-        "warning: browsers are told https://ws.example.com/ws, but this proxy serves https://www.example.com/ws: "
+        "warning: browsers connect to https://ws.example.com/ws, but this proxy serves https://www.example.com/ws: "
         'set public_url = "https://www.example.com/ws" under [server]'
     ) in result.stderr
     file.write_text(TOML.replace("hostname", "public_url").replace("ws.example.com", "https://ws.example.com/live"))
@@ -337,7 +337,7 @@ def test_an_edited_file_is_not_taken_for_a_written_one(edit: Callable[[str], str
 def test_a_printed_file_that_was_put_there_by_hand_is_as_it_should_be(configured: CommandLine) -> None:
     (configured.directory / "Dockerfile").write_text(configured.run("deploy", "docker").stdout)
     result = configured.run("deploy", "docker", "--write")
-    assert (result.exit_code, result.stdout) == (0, "Dockerfile is as it should be\n")
+    assert (result.exit_code, result.stdout) == (0, "Dockerfile is up to date\n")
 
 
 def test_a_certificate_of_another_authority_is_put_there_by_hand(configured: CommandLine) -> None:
@@ -391,7 +391,7 @@ def test_a_site_of_the_same_name_is_not_put_out_of_service(configured: CommandLi
         assert configured.run(*command, "--write").exit_code == 0
     (nginx / "conf.d/soundpost.conf").unlink()
     (nginx / "sites-enabled/mine").write_text("server { server_name\n  example.com ws.example.com; }\n")
-    said = "ws.example.com has a site in Nginx already, in root/etc/nginx/sites-enabled/mine, which another one"
+    said = "ws.example.com has a site in Nginx already, in root/etc/nginx/sites-enabled/mine, which a second file"
     assert f"warning: {said}" in configured.run(*command).stderr
     result = configured.run(*command, "--write")
     assert (result.exit_code, said in result.stderr, "--also-site" in result.stderr) == (1, True, True)
@@ -433,7 +433,7 @@ def test_written_twice_is_no_error(configured: CommandLine) -> None:
     configured.run("deploy", "docker", "--write")
     result = configured.run("deploy", "docker", "--write")
     assert result.exit_code == 0
-    assert result.stdout == "Dockerfile is as it should be\n"
+    assert result.stdout == "Dockerfile is up to date\n"
 
 
 def test_where_it_may_not_write_it_says_so(configured: CommandLine) -> None:

@@ -119,7 +119,7 @@ def test_a_file_without_an_app_gets_one_at_its_end(command_line: CommandLine, be
     assert secret_in(command_line.directory) not in result.output
     assert "mine" not in result.output
     assert stat.S_IMODE(file.stat().st_mode) == 0o600, "it has a secret now"
-    assert command_line.run("init").stdout == "Nothing to do: all of this is there already.\n"
+    assert command_line.run("init").stdout == "Nothing to do: the project has all of this already.\n"
 
 
 def test_a_file_shared_with_a_group_stays_so_when_it_gets_an_app(command_line: CommandLine) -> None:
@@ -154,7 +154,7 @@ def test_a_second_call_has_nothing_to_do(command_line: CommandLine) -> None:
     command_line.run("init")
     before = (command_line.directory / "soundpost.toml").read_bytes()
     result = command_line.run("init")
-    assert (result.exit_code, result.stdout) == (0, "Nothing to do: all of this is there already.\n")
+    assert (result.exit_code, result.stdout) == (0, "Nothing to do: the project has all of this already.\n")
     assert (command_line.directory / "soundpost.toml").read_bytes() == before
 
 
@@ -532,7 +532,7 @@ def test_laravel_gets_the_lines_that_its_env_lacks(command_line: CommandLine) ->
     assert not (command_line.directory / "soundpost.toml").exists()
     app = load(environ={}, directory=command_line.directory).settings.apps[0]
     assert app.secret == secret
-    assert command_line.run("init").stdout.endswith("Nothing to do: all of this is there already.\n")
+    assert command_line.run("init").stdout.endswith("Nothing to do: the project has all of this already.\n")
 
 
 def test_an_env_that_cannot_be_written_is_not_shown(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:

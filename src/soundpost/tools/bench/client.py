@@ -254,7 +254,7 @@ class BenchClient(asyncio.Protocol):
             return
         self._transport.write(frame)
         if self._transport.get_write_buffer_size() > _MAX_UNSENT:
-            self._fail("the server does not read what it asks for")
+            self._fail("the server sends pings and does not read the answers")
             self.abort()
 
 

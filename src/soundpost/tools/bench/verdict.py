@@ -1,4 +1,4 @@
-"""Verdict on the figures: the server's, or those of a load generator that was too slow."""
+"""Verdict on a run: whether the load generator was too slow to measure the server."""
 
 from __future__ import annotations
 

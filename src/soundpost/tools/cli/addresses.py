@@ -49,7 +49,7 @@ def browser_address(loaded: Loaded, port: int | None = None) -> ServerAddress:
 
 
 def _replaced(own: ServerAddress, said: BackendAddress | PublicAddress) -> ServerAddress:
-    """Return ``own`` with the parts that are ``said`` in their place."""
+    """Return ``own``, with the parts of ``said`` that are given."""
     port = said.port or (443 if said.scheme == "https" and not own.is_tls else own.port)
     scheme = said.scheme or ("https" if port == 443 else own.scheme)
     path = own.path if said.path is None else f"/{said.path.strip('/')}".rstrip("/")

@@ -47,7 +47,7 @@ class Banner:
             (f"  apps: {app_names(apps)}", ""),
         )
         if playground is None:
-            self._line(("No playground is served: start --playground adds it, a page to try the server with", "dim"))
+            self._line(("No playground is served: start --playground serves this page to try the server", "dim"))
         if playground is not None:
             self._line(("playground: ", ""), (f"{playground.url}/playground", "cyan"))
             if others_reach_it is not None:
@@ -71,12 +71,12 @@ class Banner:
         self._line(("  soundpost ", "bold"), (f"{__version__}  listening on ", ""), (listening, "bold cyan"))
         self._line()
         keep = f"{soundpost_command()} init"
-        self._line((f"  No app is configured: these credentials are for this run. To keep some: {keep}", "dim"))
+        self._line((f"  No app is configured: these credentials are for this run. To keep credentials: {keep}", "dim"))
         if here_only:
-            self._line(("  Only this machine reaches it. For others too: start --host 0.0.0.0", "dim"))
+            self._line(("  Only this machine reaches the server. For other machines too: start --host 0.0.0.0", "dim"))
         elif not playground:
             self._line(
-                ("  No playground, as others reach it too and it publishes for all of them: start --playground", "dim")
+                ("  No playground, since other machines could publish with it. To serve one: start --playground", "dim")
             )
         self._line()
         for name, value in (("app id", app.id), ("key", app.key), ("secret", app.secret)):

@@ -55,7 +55,7 @@ def bench(
     channels: Annotated[
         int | None,
         typer.Option(
-            help="Channels they are spread over.", min=1, max=1_000_000, show_default="1; presence: one per 100"
+            help="Channels for these connections.", min=1, max=1_000_000, show_default="1; presence: one per 100"
         ),
     ] = None,
     rate: Annotated[
@@ -74,7 +74,7 @@ def bench(
     ] = 8,
     processes: Annotated[
         int | None,
-        typer.Option(help="Processes that hold connections.", min=1, max=256, show_default="by cores"),
+        typer.Option(help="Processes with connections.", min=1, max=256, show_default="by cores"),
     ] = None,
     own: Annotated[
         bool, typer.Option("--i-own-this-server", help="Needed for a server that is not on this machine.")

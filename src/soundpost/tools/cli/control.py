@@ -63,7 +63,7 @@ def ports(names: list[str]) -> str:
 
 
 def _not_running(name: str) -> str:
-    """Return how to go on if no server with a control name can be asked."""
+    """Return the message about a server that does not run, with the way out."""
     from soundpost.invocation import soundpost_command
     from soundpost.server.processes.control_client import running_servers
 

@@ -62,13 +62,11 @@ def nginx(
     also_site: AlsoSiteOption = False,
     whole: Annotated[
         bool,
-        typer.Option("--whole", help="A whole nginx.conf, for an Nginx with no other site.", rich_help_panel=FRONT),
+        typer.Option("--whole", help="A complete nginx.conf, for an Nginx with no other site.", rich_help_panel=FRONT),
     ] = False,
     nginx_version: Annotated[
         str | None,
-        typer.Option(
-            help="Version the file is for, such as 1.26.", rich_help_panel=OUTPUT, show_default="the one installed"
-        ),
+        typer.Option(help="Version of Nginx, such as 1.26.", rich_help_panel=OUTPUT, show_default="the one installed"),
     ] = None,
     ipv6: Annotated[
         bool | None,
@@ -245,7 +243,7 @@ def kubernetes(
         int | None, typer.Option(min=1, help="Pods.", rich_help_panel=SIZE, show_default="2 with Redis, else 1")
     ] = None,
     autoscale: Annotated[
-        int | None, typer.Option(min=1, help="At most so many pods, by CPU.", rich_help_panel=SIZE)
+        int | None, typer.Option(min=1, help="Largest number of pods, scaled by CPU.", rich_help_panel=SIZE)
     ] = None,
     ingress_class: Annotated[str, typer.Option(help="Class of the Ingress.", rich_help_panel=FRONT)] = "nginx",
     connections: ConnectionsOption = None,

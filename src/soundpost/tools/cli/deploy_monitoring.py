@@ -17,7 +17,7 @@ def prometheus(
         list[str] | None,
         typer.Option(
             "--node",
-            help="Address of the metrics of one of several servers, host:port; again for each.",
+            help="Address of the metrics of one of several servers, host:port; repeat for each.",
             rich_help_panel=SIZE,
             show_default="the one configured here",
         ),
@@ -25,7 +25,7 @@ def prometheus(
     whole: Annotated[
         bool,
         typer.Option(
-            "--whole", help="A whole prometheus.yml, for a Prometheus with no other job.", rich_help_panel=OUTPUT
+            "--whole", help="A complete prometheus.yml, for a Prometheus with no other job.", rich_help_panel=OUTPUT
         ),
     ] = False,
     output: OutputOptions,

@@ -28,7 +28,7 @@ ListenOption = Annotated[
     int | None, typer.Option(help="Port for https and wss.", rich_help_panel=FRONT, show_default="443")
 ]
 HttpPortOption = Annotated[
-    int, typer.Option(help="Port from which plain HTTP is sent on to https; 0: none.", rich_help_panel=FRONT)
+    int, typer.Option(help="Port of plain HTTP, which redirects to https; 0: none.", rich_help_panel=FRONT)
 ]
 CertificateOption = Annotated[
     str,
@@ -39,7 +39,7 @@ KeyOption = Annotated[
 ]
 NodeOption = Annotated[
     list[str] | None,
-    typer.Option("--node", help="Address of one of several servers, host:port; again for each.", rich_help_panel=SIZE),
+    typer.Option("--node", help="Address of one of several servers, host:port; repeat for each.", rich_help_panel=SIZE),
 ]
 ConnectionsOption = Annotated[
     int | None,
@@ -53,28 +53,26 @@ ApiFromOption = Annotated[
     list[str] | None,
     typer.Option(
         "--api-from",
-        help="Address or network that may use an internal API all the same, such as 10.0.0.0/8; again for each.",
+        help="Address or network that may use an internal API, such as 10.0.0.0/8; repeat for each.",
         rich_help_panel=API,
     ),
 ]
 AlsoSiteOption = Annotated[
     bool,
     typer.Option(
-        "--also-site", help="The name has a site already: only what is to be added to it.", rich_help_panel=FRONT
+        "--also-site", help="The name has a site already: write only the part to add to it.", rich_help_panel=FRONT
     ),
 ]
 UserOption = Annotated[
     str | None,
     typer.Option(
-        help="Whom the server runs as.", rich_help_panel=SIZE, show_default="owner of the configuration, never root"
+        help="User that runs the server.", rich_help_panel=SIZE, show_default="owner of the configuration, never root"
     ),
 ]
 ConfigOption = Annotated[
     Path | None, typer.Option(help="Configuration file.", rich_help_panel=SIZE, show_default="soundpost.toml")
 ]
-WriteOption = Annotated[
-    bool, typer.Option("--write", help="Write the files where they belong.", rich_help_panel=OUTPUT)
-]
+WriteOption = Annotated[bool, typer.Option("--write", help="Write the files to their places.", rich_help_panel=OUTPUT)]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that exist.", rich_help_panel=OUTPUT)]
 RootOption = Annotated[
     Path | None,

@@ -58,7 +58,7 @@ def _output_files(deployment: Deployment, loaded: Loaded, *, write: bool, force:
         typer.secho(f"warning: {warning}", fg=typer.colors.YELLOW, err=True)
     if write:
         for path, is_new in write_files(deployment.files, root, force=force):
-            typer.echo(f"Wrote {path}" if is_new else f"{path} is as it should be")
+            typer.echo(f"Wrote {path}" if is_new else f"{path} is up to date")
     else:
         printed = [file for file in deployment.files if file.is_printed]
         for file in printed:
@@ -82,7 +82,7 @@ def _say_next(deployment: Deployment, loaded: Loaded, plan: DeployPlan, *, writt
 
 
 def _heading(*, written: bool) -> str:
-    return "Next" if written else "Next, once it is written (--write)"
+    return "Next" if written else "Next steps, after --write"
 
 
 def env_lines(loaded: Loaded, plan: DeployPlan, backend: ServerAddress, *, show_secret: bool) -> str:

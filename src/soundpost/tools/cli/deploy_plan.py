@@ -62,7 +62,7 @@ def server_name_of(loaded: Loaded, option: str | None, *, needed: bool = True) -
             return name
     if needed:
         raise ConfigurationError(
-            "nothing says under which name browsers connect: give --server-name ws.example.com, or set "
+            "the name for browsers is not set: give --server-name ws.example.com, or set "
             'public_url = "https://ws.example.com" under [server]'
         )
     return None
@@ -156,11 +156,11 @@ def address_of_browsers(loaded: Loaded, plan: DeployPlan) -> ServerAddress:
 
 
 def _warn_of_other_address(loaded: Loaded, plan: DeployPlan) -> None:
-    """Warn if browsers are told another address than the one that the proxy serves."""
+    """Warn if the public address differs from the one that the proxy serves."""
     told, served = browser_address(loaded), address_of_browsers(loaded, plan)
     if loaded.public.host and told != served:
         loaded.warnings.append(
-            f"browsers are told {public_url(told)}, but this proxy serves {public_url(served)}: "
+            f"browsers connect to {public_url(told)}, but this proxy serves {public_url(served)}: "
             f'set public_url = "{public_url(served)}" under [server]'
         )
     if served.path != plan.prefix:
@@ -180,9 +180,9 @@ def refuse_site_of_others(files: Sequence[Path], loaded: Loaded, plan: DeployPla
     if not files:
         return
     said = (
-        f"{plan.server_name} has a site in Nginx already, in {', '.join(map(str, files))}, which another one would put "
-        "out of service: --also-site adds Soundpost to that site"
+        f"{plan.server_name} has a site in Nginx already, in {', '.join(map(str, files))}, which a second file would "
+        "replace: --also-site adds Soundpost to that site"
     )
     if output.write and not output.force:
-        raise ConfigurationError(f"{said}; --force writes another one all the same")
+        raise ConfigurationError(f"{said}; --force writes it anyway")
     loaded.warnings.append(said)

@@ -16,7 +16,7 @@ def doctor(
     url: Annotated[
         str | None,
         typer.Option(
-            help="Where browsers connect, such as https://ws.example.com; a whole wss://…/app/KEY will do.",
+            help="Where browsers connect, such as https://ws.example.com, or a whole wss://…/app/KEY.",
             rich_help_panel=_ADDRESSES,
             show_default=False,
         ),
@@ -30,7 +30,7 @@ def doctor(
         ),
     ] = None,
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Take any TLS certificate.", rich_help_panel=_ADDRESSES)
+        bool, typer.Option("--insecure", help="Accept any TLS certificate.", rich_help_panel=_ADDRESSES)
     ] = False,
     key: Annotated[str | None, typer.Option(help="App key.", rich_help_panel=_APP, show_default=False)] = None,
     app_id: Annotated[str | None, typer.Option(help="App id.", rich_help_panel=_APP, show_default=False)] = None,
@@ -38,7 +38,7 @@ def doctor(
     origin: Annotated[
         str | None,
         typer.Option(
-            help="Of the pages that connect, such as https://shop.example.com.",
+            help="Origin of the pages, such as https://shop.example.com.",
             rich_help_panel=_APP,
             show_default="APP_URL in .env",
         ),
@@ -58,14 +58,17 @@ def doctor(
         bool,
         typer.Option(
             "--slow",
-            help="Wait on a silent connection until a ping is due: does a proxy cut it?",
+            help="Wait on an idle connection until a ping is due: does a proxy cut it?",
             rich_help_panel=_MORE,
         ),
     ] = False,
     connections: Annotated[
         int | None,
         typer.Option(
-            help="Whether this machine can bear so many.", min=1, rich_help_panel=_MORE, show_default="max_connections"
+            help="Check whether this machine can carry so many.",
+            min=1,
+            rich_help_panel=_MORE,
+            show_default="max_connections",
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON list of the steps.")] = False,

@@ -67,7 +67,7 @@ def _configured_public(config: Path | None) -> str:
 
 
 def unknown_public(loaded: Loaded) -> UnknownPublic:
-    """Return why nobody knows where browsers connect, and the address that is worth a try."""
+    """Return why the address for browsers is unknown, and an address to try."""
     server = loaded.settings.server
     where = "on a Unix socket" if server.unix_socket is not None else f"on {server.host}"
     if server.hostname is None or is_loopback_host(server.hostname):
@@ -166,7 +166,7 @@ def placeholders_in(loaded: Loaded, plan: CheckPlan) -> tuple[str, ...]:
 
 
 def _is_behind_a_proxy(loaded: Loaded) -> bool:
-    """Tell whether browsers need a proxy to reach the server, and nothing says the proxy's address.
+    """Tell whether browsers need a proxy whose address is unknown.
 
     A server on loopback without any name is one for development: its browsers are on the same machine.
     """

@@ -18,7 +18,7 @@ _NOTHING: Final = Value("", "")
 
 
 class NamedSettings(NamedTuple):
-    """Addresses and credentials that are named; None or empty where nothing says them."""
+    """Addresses and credentials from options and files; None or empty if not given."""
 
     public: ToldAddress | None
     backend: ToldAddress | None
@@ -28,7 +28,7 @@ class NamedSettings(NamedTuple):
 
 
 def named_settings(options: DoctorOptions, env: EnvSettings) -> NamedSettings:
-    """Return what ``options`` and the files of ``env`` say, in this order.
+    """Return the values of ``options`` and of the files in ``env``, in this order.
 
     Raises BadParameter for an option that is no address.
     """

@@ -1,4 +1,4 @@
-"""Plan of ``soundpost doctor``: options first, then the files that they name, then what is configured here."""
+"""Plan of ``soundpost doctor``: options first, then the files that they name, then the configuration here."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _with_addresses(plan: CheckPlan, public: ToldAddress | None, backend: ToldAd
 
 
 def _with_configuration(plan: CheckPlan, options: DoctorOptions, here: EnvSettings) -> CheckPlan:
-    """Return the plan, filled from the configuration here where options and named files say nothing."""
+    """Return the plan, with missing values from the configuration here."""
     try:
         loaded = load_here(options.config)
     except ConfigurationError:

@@ -78,7 +78,7 @@ class TextReport:
 
 
 def _reference(step: Step) -> str:
-    """Return what stands behind the id of a fault: the fault that it follows from, or its address in the docs."""
+    """Return the text after the id of a fault: the fault that it follows from, or its address in the docs."""
     return f" follows from [{step.follows_from}] above" if step.follows_from else f" {step.docs}"
 
 

@@ -9,7 +9,7 @@ from soundpost.wire.json_text import read_json
 
 
 def read_data(text: str) -> tuple[Any, list[str]]:
-    """Return the value of a JSON text, else the text itself, and what a person should know about it.
+    """Return the value of a JSON text, else the text itself, and a warning or an empty text.
 
     A text that begins as JSON objects and arrays do, and is no JSON, is most likely a mistake in a shell's quotes.
     """
@@ -20,4 +20,4 @@ def read_data(text: str) -> tuple[Any, list[str]]:
             return text, []
         meant = '{"text": "Hello"}'
         hint = f"Names and texts need double quotes, and the shell single quotes around the whole: '{meant}'"
-        return text, [f"DATA is no JSON, so it was sent as a text: {error}. {hint}"]
+        return text, [f"DATA is not JSON, so it was sent as a text: {error}. {hint}"]

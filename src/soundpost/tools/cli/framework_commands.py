@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = {
     "start": "the server of these settings; takes the options of 'soundpost start'",
-    "status": "how the server of these settings is doing",
-    "top": "what the server of these settings does now, live",
+    "status": "show the state of the server",
+    "top": "show live figures of the server",
     "reload": "let the server read its apps again",
-    "restart": "restart the server with the code and configuration there are now",
+    "restart": "restart the server with new code and configuration",
     "stop": "stop the server",
     "listen": "print events as they come; takes the options of 'soundpost listen'",
     "history": "kept events of a channel; takes the options of 'soundpost history'",
     "webhooks": "webhooks of the server: receive them (listen), try (test) and watch them (status)",
-    "doctor": "what is wrong with the addresses, the server and the app of these settings",
+    "doctor": "find faults of the addresses, the server and the app",
     "deploy": "configurations for Nginx, Supervisor, systemd, Docker ...",
     "types": "TypeScript types of events",
-    "init": "credentials in soundpost.toml, and what is missing in the project",
+    "init": "write soundpost.toml with credentials, and missing lines of the project",
 }
 """Commands of ``soundpost`` that frameworks offer too, with their help."""
 _OF_A_SERVER: Final = ("start", "status", "top", "reload", "restart", "stop")

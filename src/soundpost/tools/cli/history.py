@@ -38,10 +38,10 @@ def history(
     after: Annotated[
         str | None, typer.Option(help="Only events after this position.", metavar="POSITION", show_default=False)
     ] = None,
-    limit: Annotated[int, typer.Option(help="Print so many events at most.", min=1)] = 100,
+    limit: Annotated[int, typer.Option(help="Largest number of events.", min=1)] = 100,
     newest_first: Annotated[bool, typer.Option("--newest-first", help="Begin with the newest event.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object per event.")] = False,
-    delete: Annotated[bool, typer.Option("--delete", help="Forget the kept events.")] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete the kept events.")] = False,
     url: UrlOption = None,
     host: HostOption = None,
     port: PortOption = None,
@@ -70,7 +70,7 @@ def history(
 
     if delete and (after is not None or newest_first or json):
         raise typer.BadParameter(
-            "--delete forgets all events of the channel: leave out --after, --newest-first, --json"
+            "--delete deletes all events of the channel: leave out --after, --newest-first, --json"
         )
     target = resolve(
         TargetOptions(url, host, port, scheme, path, app_id, key, secret, config), needs=("app_id", "key", "secret")

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 def init(
     framework: Annotated[
         Framework | None,
-        typer.Option(help="Framework to set up; none: credentials only.", show_default="the one found in the folder"),
+        typer.Option(help="Framework to set up; none: only credentials.", show_default="the one found in the folder"),
     ] = None,
     directory: Annotated[
         Path, typer.Option(help="Folder of the project.", file_okay=False, exists=True, show_default="this folder")
     ] = Path(),
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Write without asking.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written, and write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes, and write nothing.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace a soundpost.toml that exists, credentials and all.")
+        bool, typer.Option("--force", help="Replace an existing soundpost.toml with its credentials.")
     ] = False,
     config: Annotated[
         Path | None,
@@ -61,7 +61,7 @@ def init(
     if not setup.changes.files:
         _say_by_hand(setup.changes.by_hand)
         if not setup.changes.by_hand and not setup.project.unread:
-            typer.echo("Nothing to do: all of this is there already.")
+            typer.echo("Nothing to do: the project has all of this already.")
         return
     if dry_run:
         _say_by_hand(setup.changes.by_hand)
@@ -156,7 +156,7 @@ def _write(changes: Changes, directory: Path) -> None:
 
 
 def _finish(setup: Setup, directory: Path) -> None:
-    """Print what was written, what is to be added by hand, and the next steps."""
+    """Print the written files, the lines to add by hand, and the next steps."""
     from soundpost.invocation import soundpost_command
     from soundpost.tools.setup.next_steps import next_steps
     from soundpost.tools.setup.preview import shown

@@ -51,12 +51,12 @@ def listen(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object per event.")] = False,
     count: Annotated[int | None, typer.Option(help="Stop after this many events.", min=1, show_default="never")] = None,
     user_id: Annotated[
-        str | None, typer.Option(help="Who to be on presence channels.", show_default="soundpost-listen-PID")
+        str | None, typer.Option(help="User id on presence channels.", show_default="soundpost-listen-PID")
     ] = None,
     after: Annotated[
         str | None,
         typer.Option(
-            help="Begin after this position of the channel: what was missed since comes first.",
+            help="Begin after this position of the channel: missed events come first.",
             metavar="POSITION",
             rich_help_panel=_HISTORY,
             show_default=False,
@@ -65,7 +65,7 @@ def listen(
     rewind: Annotated[
         int | None,
         typer.Option(
-            help="Begin with the last events of each channel, so many.",
+            help="Number of last events of each channel to begin with.",
             min=1,
             rich_help_panel=_HISTORY,
             show_default=False,
@@ -150,7 +150,7 @@ def _beginning(channels: list[str], after: str | None, rewind: int | None) -> _B
     if after is None:
         return {"after": None, "rewind": rewind}
     if rewind is not None:
-        raise typer.BadParameter("--after and --rewind name two beginnings: give one of them")
+        raise typer.BadParameter("--after and --rewind each say where to begin: give one of them")
     if len(channels) > 1:
         raise typer.BadParameter("--after is a position of one channel: give one CHANNEL")
     try:

@@ -45,7 +45,9 @@ def server_name(port: int | None, config: Path | None, *, order: str = "") -> st
         return name
     own = _with_configuration(config, [each for each in running if each != name])
     if own is not None:
-        typer.echo(f"{in_words(own)} is that of this configuration, which has another address by now", err=True)
+        typer.echo(
+            f"{in_words(own)} belongs to this configuration, which has a new address since the server's start", err=True
+        )
         return own
     if other is not None and order:
         raise RequestError(0, _refusal(name, other, loaded, order))
@@ -85,7 +87,7 @@ def _loaded(config: Path | None) -> Loaded | None:
 
 
 def _status(name: str) -> Status | None:
-    """Return what a server says of itself; None if it does not answer."""
+    """Return the status of a server; None if it does not answer."""
     from soundpost.server.processes.control_client import ask_server
 
     try:
@@ -106,7 +108,7 @@ def _with_configuration(config: Path | None, names: Iterable[str]) -> str | None
 
 
 def _other_server(name: str, loaded: Loaded, config: Path | None) -> Status | None:
-    """Return what a server says of itself if it has another configuration, and other apps, than there are here."""
+    """Return the status of a server with another configuration, and other apps, than this folder; else None."""
     from soundpost.tools.cli.calling_application import configuration_file
 
     status = _status(name)
@@ -121,10 +123,10 @@ def _refusal(name: str, other: Status, loaded: Loaded, order: str) -> str:
     port = port_of_name(name)
     all_the_same = "" if port is None else f". To {order} it all the same, give --port {port}"
     return (
-        f"{in_words(name)} is another one than that of this folder: it was started with "
+        f"{in_words(name)} is not the server of this folder: it was started with "
         f"{printable(other.configuration)} and serves {_apps(app.id for app in other.apps)}, but the configuration "
-        f"here has {_apps(app.id for app in loaded.settings.apps)}. Nothing was done. To {order} that server, change "
-        f"into its folder{all_the_same}"
+        f"here has {_apps(app.id for app in loaded.settings.apps)}. Nothing was done. To {order} that server, go to "
+        f"its folder{all_the_same}"
     )
 
 

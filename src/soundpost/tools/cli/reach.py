@@ -1,4 +1,4 @@
-"""Subscribers that got an event of a command, as the server counts them, and the way out if nobody got it."""
+"""Number of subscribers that got the event of a command, and the way out if there are none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MANY_CONNECTIONS: Final = 1_000
 
 
 class Reach(NamedTuple):
-    """Subscribers that got an event, as far as the server tells."""
+    """Subscribers that got an event, if the server counts them."""
 
     subscribers: int | None = None
     """Number of subscribers (of users, on a presence channel); None if the server does not say."""
@@ -34,7 +34,7 @@ class Reach(NamedTuple):
 
 
 def publish(driver: HttpDriver, message: Message) -> Reach:
-    """Publish a message to one channel; return who got it. Raises BroadcastError."""
+    """Publish a message to one channel; return the subscribers that got it. Raises BroadcastError."""
     [channel] = message.channels
     body: dict[str, Any] = {"name": message.name, "channels": [channel], "data": message.data, "info": _info(channel)}
     if message.excluded is not None:
@@ -62,19 +62,19 @@ def published_through(connection: ConnectionSettings, event: str, channel: str) 
 
 
 def lines(event: str, channel: str, url: str, reach: Reach) -> Iterator[str]:
-    """Yield the lines on a published event: where it went and who got it, then what to look at."""
+    """Yield the lines about a published event: channel, server and subscribers, then advice."""
     yield f"Published {event} to {channel} at {url}{_counted(channel, reach)}"
     if reach.is_local:
         yield (
-            "The server cannot reach its Redis: clients of this server have the event. For clients of other hosts it "
-            "waits until Redis is back"
+            "The server cannot reach its Redis: clients of this server have the event. For clients of other hosts "
+            "the event waits until Redis is back"
         )
     if reach.subscribers == 0:
         yield from _nobody(channel, reach)
 
 
 def _reach_of(driver: HttpDriver, channel: str) -> Reach:
-    """Return who is subscribed to a channel; nothing is known of a server that does not answer."""
+    """Return the subscribers of a channel; unknown if the server does not answer."""
     try:
         answer = driver.request("GET", f"/channels/{quote(channel, safe='')}", {"info": _info(channel)})
     except BroadcastError:
@@ -88,12 +88,12 @@ def _nobody(channel: str, reach: Reach) -> Iterator[str]:
     elif channel.startswith(SERVER_TO_USER):
         yield f"User {channel.removeprefix(SERVER_TO_USER)} is not signed in on any connection: check the user's id"
     elif reach.suggestion:
-        yield f"Nobody is subscribed to {channel}. There are subscribers of {reach.suggestion}: did you mean that one?"
+        yield f"Nobody is subscribed to {channel}. {reach.suggestion} has subscribers: did you mean this channel?"
     else:
         none = ", nor to any other channel" if reach.any_channels is False else ""
         yield (
             f"Nobody is subscribed to {channel}{none}: check the channel's name and the server's address. "
-            f"'soundpost listen {channel}' subscribes and shows what arrives"
+            f"'soundpost listen {channel}' subscribes and prints its events"
         )
 
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def restart(
     port: PortOption = None,
     all: Annotated[bool, typer.Option("--all", help="All hosts of the cluster, one after the other.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Return when it is done; exit code 1 if it failed.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Return at the end of the restart; exit code 1 if it failed.")
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
     """Restart a server of this machine with the code and configuration there are now; no connection is refused.
@@ -50,7 +52,7 @@ def stop(
     wait: Annotated[bool, typer.Option("--wait", help="Return when the server has ended.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Stop a server of this machine, as SIGTERM does: clients are sent away over drain_time seconds.
+    """Stop a server of this machine, as SIGTERM does: clients are disconnected over drain_time seconds.
 
     A server that systemd or Supervisor keeps is stopped by them: they would start it again.
 
@@ -69,7 +71,7 @@ def stop(
 
 
 def reload(port: PortOption = None, config: ConfigOption = None) -> None:
-    """Read the apps of a server of this machine anew; connections of those that stay are not touched.
+    """Let a server of this machine read its apps again; connections of apps that stay are not closed.
 
     \b
     [bold]Examples[/]

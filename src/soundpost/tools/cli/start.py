@@ -25,11 +25,9 @@ def start(
         int | None, typer.Option(help="Port to listen on; 0 takes a free one.", show_default=str(DEFAULT_PORT))
     ] = None,
     path: Annotated[str | None, typer.Option(help="Prefix of every path, such as /ws.", show_default="none")] = None,
-    hostname: Annotated[
-        str | None, typer.Option(help="Name under which clients reach the server, for printed snippets.")
-    ] = None,
+    hostname: Annotated[str | None, typer.Option(help="Host name of the server, for printed snippets.")] = None,
     workers: Annotated[
-        str | None, typer.Option(help="Processes that serve as one; auto: one for each core.", show_default="1")
+        str | None, typer.Option(help="Processes that act as one server; auto: one for each core.", show_default="1")
     ] = None,
     redis: Annotated[
         str | None,
@@ -38,10 +36,10 @@ def start(
     config: Annotated[
         Path | None, typer.Option(help="Configuration file.", show_default="soundpost.toml, if there is one")
     ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show every message as it comes and goes.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print every message.")] = False,
     log_format: Annotated[str | None, typer.Option(help="Form of the log: text, or json.", show_default="text")] = None,
     log_level: Annotated[
-        str | None, typer.Option(help="Least level in the log: debug, info, warning, error.", show_default="info")
+        str | None, typer.Option(help="Lowest level in the log: debug, info, warning, error.", show_default="info")
     ] = None,
     dev: Annotated[bool, typer.Option("--dev", help="For development: --host 127.0.0.1 --debug.")] = False,
     playground: Annotated[
@@ -116,7 +114,9 @@ def _configured(loaded: Loaded) -> Settings:
     from soundpost.errors import ConfigurationError
 
     if loaded.generated:
-        raise ConfigurationError("no app is configured any more: its id, key and secret are gone from where they were")
+        raise ConfigurationError(
+            "no app is configured any more: write its id, key and secret into soundpost.toml or the environment again"
+        )
     return loaded.settings
 
 
@@ -177,6 +177,6 @@ def _placeholders(settings: Settings) -> Iterator[str]:
     for app in settings.apps:
         if is_placeholder(app.secret):
             yield (
-                f"the secret of app {app.id} is a placeholder that everybody knows: whoever knows it may publish and "
+                f"the secret of app {app.id} is a placeholder that everybody knows: with it anybody may publish and "
                 "subscribe as your application. 'openssl rand -hex 16' makes a new one"
             )

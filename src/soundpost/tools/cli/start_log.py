@@ -130,7 +130,7 @@ def open_playground(local: ServerAddress, host: str) -> str:
     """Return a warning that other machines reach the playground at ``host``."""
     return (
         f"Others reach the playground too, at {local._replace(host=host).url}/playground, and it publishes for all of "
-        "them. --host 127.0.0.1 keeps it to this machine, --no-playground switches it off"
+        "them. --host 127.0.0.1 serves only this machine, --no-playground turns the playground off"
     )
 
 

@@ -27,7 +27,9 @@ HostOption = Annotated[str | None, typer.Option(help="Host.", rich_help_panel=_S
 PortOption = Annotated[int | None, typer.Option(help="Port.", rich_help_panel=_SERVER, show_default=False)]
 SchemeOption = Annotated[str | None, typer.Option(help="http or https.", rich_help_panel=_SERVER, show_default=False)]
 PathOption = Annotated[str | None, typer.Option(help="Path prefix.", rich_help_panel=_SERVER, show_default=False)]
-InsecureOption = Annotated[bool, typer.Option("--insecure", help="Take any TLS certificate.", rich_help_panel=_SERVER)]
+InsecureOption = Annotated[
+    bool, typer.Option("--insecure", help="Accept any TLS certificate.", rich_help_panel=_SERVER)
+]
 AppIdOption = Annotated[str | None, typer.Option(help="App id.", rich_help_panel=_APP, show_default=False)]
 KeyOption = Annotated[str | None, typer.Option(help="App key.", rich_help_panel=_APP, show_default=False)]
 SecretOption = Annotated[str | None, typer.Option(help="App secret.", rich_help_panel=_APP, show_default=False)]
@@ -106,7 +108,9 @@ _VARIABLES = {"app_id": "SOUNDPOST_APP_ID", "key": "SOUNDPOST_APP_KEY", "secret"
 def _check(options: TargetOptions) -> None:
     if options.url is not None:
         if options.host or options.port is not None or options.scheme or options.path:
-            raise typer.BadParameter("--url says it all: leave out --host, --port, --scheme and --path")
+            raise typer.BadParameter(
+                "--url has all parts of the address: leave out --host, --port, --scheme and --path"
+            )
         try:
             split_url(options.url)
         except AddressError as error:

@@ -1,4 +1,4 @@
-"""Command ``soundpost top``: what a server of this machine does now, and the hosts of its cluster."""
+"""Command ``soundpost top``: live figures of a server of this machine and of the hosts of its cluster."""
 
 from __future__ import annotations
 
@@ -26,11 +26,13 @@ _OTHERS_STATE: Final = 6
 
 def top(
     port: PortOption = None,
-    once: Annotated[bool, typer.Option("--once", help="Print one frame, with the rates of a second, and end.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Print one frame, with the rates of one second, and end.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON, and end.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Show what a server of this machine does, live: connections, events, latency, lag, hosts, workers, webhooks.
+    """Show live figures of a server of this machine: connections, events, latency, lag, hosts, workers, webhooks.
 
     Figures are those of all hosts of the cluster. Totals count since the start, rates the last seconds. Ctrl+C ends.
     Without a terminal one frame is printed.

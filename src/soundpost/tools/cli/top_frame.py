@@ -35,7 +35,7 @@ class _Section(NamedTuple):
 
 
 def frame(observation: Observation, *, height: int | None = None, fault: str = "") -> RenderableType:
-    """Return a frame of at most ``height`` lines; all lines without it. ``fault`` says why it is an old one."""
+    """Return a frame of at most ``height`` lines; all lines without it. ``fault``: why the figures are old."""
     hosts = observation.hosts
     sections = [_hosts(observation), _workers(observation), _apps(observation), _webhooks(hosts)]
     sections = [section for section in sections if section.rows]

@@ -54,7 +54,7 @@ class Observation:
 
     def __init__(self) -> None:
         self.hosts: list[HostFigures] = []
-        """The hosts as they stated themselves last, the one that was asked first."""
+        """The last figures of the hosts; the server that was asked comes first."""
         self.history: deque[Moment] = deque(maxlen=_LONGEST_HISTORY)
         """Moments that were shown before, the oldest first; begins with the first rates."""
         self._rates: dict[str, HostRates] = {}

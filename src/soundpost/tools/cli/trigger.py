@@ -33,8 +33,10 @@ _TIMEOUT: Final = 10.0
 def trigger(
     channel: Annotated[str, typer.Argument(help="Channel to publish to.")],
     event: Annotated[str, typer.Argument(help="Name of the event.")],
-    data: Annotated[str, typer.Argument(help="Its data, sent as it is; - reads it from stdin.")] = "{}",
-    socket_id: Annotated[str | None, typer.Option(help="Connection that is not to get the event.")] = None,
+    data: Annotated[str, typer.Argument(help="Data of the event, sent unchanged; - reads it from stdin.")] = "{}",
+    socket_id: Annotated[
+        str | None, typer.Option(help="Socket id of a connection that should not get the event.")
+    ] = None,
     url: UrlOption = None,
     host: HostOption = None,
     port: PortOption = None,
@@ -94,7 +96,7 @@ def _for_this_run() -> str:
     from soundpost.invocation import soundpost_command
 
     return (
-        "This server's credentials are for its run only, and applications do not have them. To keep some: "
+        "This server made credentials for this run only, and applications do not have them. To keep credentials: "
         f"{soundpost_command()} init, then start the server again"
     )
 

@@ -16,9 +16,7 @@ def types(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write.", show_default="standard output")
     ] = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; fail if the file is not as it would be written.")
-    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if the file is not up to date.")] = False,
 ) -> None:
     """Write TypeScript types of events, for useEcho of @laravel/echo-react and @laravel/echo-vue.
 
@@ -36,7 +34,7 @@ def types(
     found = events_in(modules)
     if not found:
         raise ConfigurationError(
-            f"no events in {', '.join(modules)}: an event is a class that says where it goes, by broadcast_on or on="
+            f"no events in {', '.join(modules)}: an event is a class with channels, by broadcast_on or on="
         )
     text = declarations(found, f"soundpost types {' '.join(modules)}")
     if output is None:
@@ -50,5 +48,5 @@ def types(
 
 def _check(file: Path, text: str) -> None:
     if not file.exists() or file.read_text(encoding="utf-8") != text:
-        typer.secho(f"{file} is not up to date: write it anew, without --check", fg=typer.colors.RED, err=True)
+        typer.secho(f"{file} is not up to date: call the command without --check", fg=typer.colors.RED, err=True)
         raise typer.Exit(1)

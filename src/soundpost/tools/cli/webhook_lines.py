@@ -29,7 +29,7 @@ class KnownApp(NamedTuple):
 
 
 class WebhookLines:
-    """Reader of requests: verifies each, and prints its events to stdout, and what is wrong to stderr.
+    """Reader of requests: verifies each, prints its events to stdout, and faults to stderr.
 
     ``apps`` are the expected apps by their keys. ``seen`` is the number of printed events.
     """

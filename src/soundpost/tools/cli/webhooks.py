@@ -1,4 +1,4 @@
-"""Command group ``soundpost webhooks``: what the server tells applications."""
+"""Command group ``soundpost webhooks``: the webhooks of the server."""
 
 from __future__ import annotations
 

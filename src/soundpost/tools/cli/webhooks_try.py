@@ -32,7 +32,7 @@ _FOR_ONE_EVENT: Final = ("webhook-failed", "webhook-refused-request", "webhook-a
 
 
 class Endpoint(NamedTuple):
-    """Endpoint to try, with the events that it is told of and the patterns of their channels."""
+    """Endpoint to try, with its events and the patterns of their channels."""
 
     call: WebhookCall
     events: tuple[str, ...]
@@ -76,14 +76,14 @@ def send_examples(
         typer.Option(help="Channel of the examples.", show_default="one that the endpoint's patterns match"),
     ] = None,
     user_id: Annotated[str, typer.Option(help="User of the examples.")] = "example-user",
-    insecure: Annotated[bool, typer.Option("--insecure", help="Take any TLS certificate.")] = False,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Accept any TLS certificate.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object per event.")] = False,
     app_id: AppIdOption = None,
     key: KeyOption = None,
     secret: SecretOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Send an example of each event to the endpoints of an application, and say what came back and what that means.
+    """Send an example of each event to the endpoints of an application, and explain the answers.
 
     Each example is signed with the app's secret, and sent as the server sends it, from this machine. The handlers of
     the application run: the user is example-user, channels have names such as presence-example, unless options name

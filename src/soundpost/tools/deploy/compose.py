@@ -125,7 +125,7 @@ services:
         "    secrets: [" + ", ".join(granted) + "]",
         ports,
         f"""\
-    # Longer than the server's own limits together: clients are sent away, what waits for them is sent.
+    # Longer than drain_time and shutdown_timeout: clients are disconnected, waiting output is sent.
     stop_grace_period: {plan.stop_seconds}s
     # A file for each connection, and some of its own: this limits the connections.
     ulimits:

@@ -128,7 +128,7 @@ def _at(values: dict[str, Any], keys: tuple[str, ...]) -> Any:
 
 
 def _with_path(public_url: str, prefix: str) -> str:
-    """Return the public address with the server's path if it has none of its own, as whoever reads it elsewhere."""
+    """Return the public address, with the server's path if it has no path."""
     parsed = parse_public_url(public_url)
     return public_url if parsed.path or not prefix else f"{public_url.rstrip('/')}{prefix}"
 

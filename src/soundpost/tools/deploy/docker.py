@@ -78,7 +78,7 @@ EXPOSE {plan.server.port}
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \\
     CMD ["python", "-c", {quoted(check)}]
 
-# Clients are sent away over a while, what waits for them is sent: give it time, docker stop --time {plan.stop_seconds}.
+# A stop disconnects clients over drain_time and sends waiting output: docker stop --time {plan.stop_seconds} allows it.
 STOPSIGNAL SIGTERM
 # The server takes care of signals and of its workers itself: no tini is needed.
 ENTRYPOINT ["soundpost"]

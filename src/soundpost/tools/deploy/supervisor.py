@@ -58,7 +58,7 @@ startsecs=1
 startretries=60
 
 ; New code and configuration, without a refused connection: supervisorctl signal HUP soundpost
-; TERM: clients are sent away over a while, what waits for them is sent, then the server ends by itself.
+; TERM: clients are disconnected over drain_time, waiting output is sent, then the server ends by itself.
 ; Supervisor kills it after this time, which is longer than the server's own limits together.
 stopsignal=TERM
 stopwaitsecs={plan.stop_seconds}

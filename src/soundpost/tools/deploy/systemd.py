@@ -57,8 +57,8 @@ EnvironmentFile=-/etc/soundpost/environment
 
 Restart=always
 RestartSec=1
-# TERM is for the first process, which tells its workers; clients are sent away over a while, what waits for them is
-# sent. What still runs after this time, which is longer than the server's own limits together, is killed.
+# TERM is for the first process, which tells its workers; clients are disconnected over drain_time, and waiting
+# output is sent. Processes that still run after this time are killed: it is longer than drain_time + shutdown_timeout.
 KillMode=mixed
 TimeoutStopSec={plan.stop_seconds}
 TimeoutStartSec=60
