@@ -47,7 +47,7 @@ async def test_a_restart_of_the_process_keeps_the_listener(server: Operated) -> 
         assert "another port in [metrics]" in server.said("not restarted")
     server.configure(rest=TABLE.replace(":16:1:1:", ":17:1:1:"))
     server.signal(signal.SIGHUP)
-    assert "parameters that are not usable" in server.said("not restarted")
+    assert "parameters that cannot be used" in server.said("not restarted")
     assert (await session.get("/api/session")).status == 200
 
     server.configure(rest=TABLE)

@@ -70,7 +70,7 @@ def test_a_loop_that_waits_for_something_ends_the_process() -> None:
     with beating() as process:
         tell(process, "stand_still")
         log = ended(process)
-    assert "CRITICAL soundpost.server: the event loop has stood still for 1 s: this process ends" in log
+    assert "CRITICAL soundpost.server: the event loop has hung for 1 s: this process ends" in log
     assert " in stand_still" in log
 
 

@@ -190,7 +190,7 @@ def test_credentials_made_for_one_run_cannot_be_read_again() -> None:
         for command in ("restart", "reload"):
             done = server.run(command, "--port", str(port))
             assert done.returncode == 1
-            assert "no configuration to read anew: its credentials were made for this run" in done.stderr
+            assert "no configuration to read again: its credentials were made for this run" in done.stderr
         server.signal(signal.SIGHUP)
         server.said("not restarted: this server has no configuration")
         assert server.run("trigger", "a", "b").returncode == 0

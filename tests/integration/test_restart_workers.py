@@ -141,7 +141,7 @@ def changed_copy(folder: Path, file: str, text: str) -> Path:
         (
             "backplane/hub_protocol.py",
             "\nHUB_PROTOCOL += 1\n",
-            "this worker's code is of another version than the server's, which has to be stopped and started",
+            "this worker has another version of the code than the server: stop the server and start it again",
         ),
         ("server/server.py", "\nraise ImportError('half of an upgrade')\n", "half of an upgrade"),
     ],

@@ -23,13 +23,13 @@ def test_a_server_is_stopped_and_that_is_waited_for(server: Operated) -> None:
     client = server.connect()
     done = server.run("stop", "--wait")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "stopping, clients are sent away at once\nstopped\n"
+    assert done.stdout == "stopping, clients are disconnected at once\nstopped\n"
     assert server.process.exit_code() == 0
     assert client.read_close_code() == 4200
     log = server.process.rest_of_err()
     asked, ended = (line.partition(": ")[2] for line in log[-2:])
-    assert asked == "soundpost stop: stopping, clients are sent away at once"
-    assert re.fullmatch(r"stopped in \d\.\d\d s: 1 client was sent away", ended)
+    assert asked == "soundpost stop: stopping, clients are disconnected at once"
+    assert re.fullmatch(r"stopped in \d\.\d\d s: 1 client was disconnected", ended)
 
 
 def test_a_stop_that_drains_says_for_how_long() -> None:
@@ -37,11 +37,11 @@ def test_a_stop_that_drains_says_for_how_long() -> None:
         server.configure('host = "127.0.0.1"\ndrain_time = 600\ndrain_delay = 300\n')
         server.start()
         server.connect()
-        assert server.run("stop").stdout == "stopping, clients are sent away over 600 s, after 300 s\n"
+        assert server.run("stop").stdout == "stopping, clients are disconnected over 600 s, after 300 s\n"
         done = server.run("stop")
         assert (done.returncode, done.stderr) == (1, "soundpost: the server is stopping already\n")
         assert server.process.stop(signal.SIGTERM) == 0
-        assert "SIGTERM: all clients are sent away at once" in "\n".join(server.process.rest_of_err())
+        assert "SIGTERM: all clients are disconnected at once" in "\n".join(server.process.rest_of_err())
 
 
 def test_without_a_server_nothing_is_stopped(server: Operated) -> None:
@@ -87,5 +87,5 @@ def test_waiting_is_for_one_server(server: Operated) -> None:
 def test_every_stop_is_one_line_of_the_log(server: Operated) -> None:
     server.process.stop(signal.SIGINT)
     lines = [line.partition(": ")[2] for line in server.process.rest_of_err() if " INFO " in line]
-    assert lines[1:-1] == ["SIGINT: stopping, all clients are sent away at once"]
+    assert lines[1:-1] == ["SIGINT: stopping, all clients are disconnected at once"]
     assert re.fullmatch(r"stopped in \d\.\d\d s: no client was connected", lines[-1])

@@ -156,7 +156,9 @@ def test_the_log_says_what_happened(server: RunningServer) -> None:
 
     died, serves = server.log().splitlines()
     assert "[parent] soundpost.workers: worker " in died
-    assert f"(process {pid}) was killed by SIGKILL (by hand, or by the kernel for want of memory: see dmesg)" in died
+    assert (
+        f"(process {pid}) was killed by SIGKILL (by somebody, or by the kernel when memory ran out: see dmesg)" in died
+    )
     assert died.endswith(": its clients are cut off and will reconnect; it is started again at once")
     assert re.search(r"worker \d \(process \d+\) serves now, \d+\.\d\d s after its start$", serves)
     assert f"(process {pid})" not in serves

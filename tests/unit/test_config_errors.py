@@ -50,8 +50,8 @@ def directory(tmp_path: Path) -> Directory:
             "[dashboard]\nenabled = true\nhost = '0.0.0.0'\n",
             (
                 "soundpost.toml: [dashboard]: host=0.0.0.0: without a password the dashboard is for this machine only, "
-                "as it shows all clients and publishes for everybody who reaches it. Make a password by 'soundpost "
-                "dashboard password', and write what it prints to password_hash below [dashboard]"
+                "since everybody who reaches it sees all clients and can publish. Call 'soundpost dashboard "
+                "password', and write the printed line below [dashboard]"
             ),
         ),
         (
@@ -124,14 +124,14 @@ def directory(tmp_path: Path) -> Directory:
         (
             APP_TABLE + APP_TABLE.replace("key-1", "key-2"),
             (
-                "soundpost.toml: [[apps]] no. 2: id='1' is also that of soundpost.toml: [[apps]] no. 1: id: "
+                "soundpost.toml: [[apps]] no. 2: id='1' is the same as soundpost.toml: [[apps]] no. 1: id: "
                 "each app needs its own"
             ),
         ),
         (
             APP_TABLE + APP_TABLE.replace('id = "1"', 'id = "2"'),
             (
-                "soundpost.toml: [[apps]] no. 2: key='key-1' is also that of soundpost.toml: [[apps]] no. 1: key: "
+                "soundpost.toml: [[apps]] no. 2: key='key-1' is the same as soundpost.toml: [[apps]] no. 1: key: "
                 "each app needs its own"
             ),
         ),

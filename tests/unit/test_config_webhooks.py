@@ -127,8 +127,8 @@ def test_settings_of_the_server(directory: Directory) -> None:
         ),
         (
             f"url = '{URL}'\nmax_retries = 3\n",
-            " no. 1: unknown key 'max_retries': a request that fails is sent again for 5 minutes, with growing pauses: "
-            "remove it",
+            " no. 1: unknown key 'max_retries': failed requests are always sent again for 5 minutes, after growing "
+            "delays: remove it",
         ),
         (
             f"url = '{URL}'\nmax_connections = 3\n",

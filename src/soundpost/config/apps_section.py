@@ -109,8 +109,8 @@ def _take_all_for_members(app: Values, warnings: list[str]) -> None:
     if keys in app and app[keys].value == "all":
         place = app[keys].place
         warnings.append(
-            f"{place}='all' is taken as 'members': otherwise anyone who knows the app's key could publish "
-            "into private channels without being subscribed to them"
+            f"{place}='all' is taken as 'members': with 'all' everybody who has the app's key could publish to "
+            "private channels without a subscription"
         )
         app[keys] = Setting("members", place)
 
@@ -120,8 +120,8 @@ def _check_somebody_is_welcome(app: Values) -> None:
     missing = app.get(("app", "allow_missing_origin"))
     if keys in app and not app[keys].value and not (missing is not None and missing.value):
         raise ConfigurationError(
-            f"{app[keys].place}: allowed_origins is empty, so that nobody could connect: write hosts ('example.com'), "
-            "'*' for everybody, or set allow_missing_origin for clients that are no browsers"
+            f"{app[keys].place}: allowed_origins is empty, so nobody could connect: write hosts ('example.com'), "
+            "'*' for everybody, or set allow_missing_origin for clients other than browsers"
         )
 
 
@@ -132,5 +132,5 @@ def _check_unique(apps: Sequence[Values], keys: tuple[str, str]) -> None:
         first = seen.setdefault(setting.value, setting)
         if first is not setting:
             raise ConfigurationError(
-                f"{setting.place}={setting.value!r} is also that of {first.place}: each app needs its own"
+                f"{setting.place}={setting.value!r} is the same as {first.place}: each app needs its own"
             )

@@ -208,8 +208,8 @@ def _dashboard(values: Values) -> DashboardSettings:
     if dashboard.is_on and dashboard.password_hash is None and not is_loopback_host(dashboard.host):
         raise ConfigurationError(
             f"{values['dashboard', 'host'].place}={dashboard.host}: without a password the dashboard is for this "
-            "machine only, as it shows all clients and publishes for everybody who reaches it. Make a password by "
-            "'soundpost dashboard password', and write what it prints to password_hash below [dashboard]"
+            "machine only, since everybody who reaches it sees all clients and can publish. Call 'soundpost "
+            "dashboard password', and write the printed line below [dashboard]"
         )
     return dashboard
 
@@ -218,9 +218,10 @@ def _metrics(values: Values) -> MetricsSettings:
     metrics = msgspec.convert(nested(_only(values, "metrics")), MetricsSettings)
     if metrics.is_on and metrics.token is None and not is_loopback_host(metrics.host):
         raise ConfigurationError(
-            f"{values['metrics', 'host'].place}={metrics.host}: without a token metrics are for this machine only, as "
-            "they name apps and webhooks. Set token below [metrics] (or SOUNDPOST_METRICS_TOKEN) to a long random "
-            "text, such as 'openssl rand -hex 20' prints, and have Prometheus send it as its bearer token"
+            f"{values['metrics', 'host'].place}={metrics.host}: without a token metrics are for this machine only, "
+            "since they name apps and webhooks. Set token below [metrics] (or SOUNDPOST_METRICS_TOKEN) to a long "
+            "random "
+            "text, such as 'openssl rand -hex 20' prints, and let Prometheus send it as its bearer token"
         )
     return metrics
 
@@ -254,6 +255,6 @@ def _warn_of_mixed_ports(values: Values, server: ServerSettings, warnings: list[
         return
     listening = "REVERB_SERVER_PORT" if "REVERB_" in port.place else "SOUNDPOST_SERVER_PORT"
     warnings.append(
-        f"{port.place}={port.value} is the port applications publish to, not the one this server listens on, "
-        f"which is {server.port} ({listening})"
+        f"{port.place}={port.value} is the port where applications publish, but this server listens on {server.port} "
+        f"({listening})"
     )

@@ -95,14 +95,14 @@ _KEYS_BY_NAME: Final = {
     "previouskeys": _KEYS,
     "previoussecret": _KEYS,
     "previoussecrets": _KEYS,
-    "name": "an app has no name here, only its id, key and secret",
+    "name": "an app has only id, key and secret here, no name: remove it",
     "options": _PUBLIC_ADDRESS,
     "cluster": _PUBLIC_ADDRESS,
     "usetls": _PUBLIC_ADDRESS,
     "forcetls": _PUBLIC_ADDRESS,
     "maxbackendeventspersecond": _UNLIMITED,
     "maxreadrequestspersecond": _UNLIMITED,
-    "enableuserauthentication": "users can always sign in, with what the application signs: remove it",
+    "enableuserauthentication": "users can always sign in, if the application signs for them: remove it",
 }
 _RENAMED: Final = {
     "appid": "'id'",

@@ -69,8 +69,8 @@ def from_text(option: Option, text: str, place: str) -> Any:
     word = plain.lower()
     if option.keys == ("app", "allowed_origins") and (not word or word in NULL or word in EMPTY):
         raise ConfigurationError(
-            f"{place}={text!r} says neither that all are welcome nor who is: write hosts (example.com,*.example.com), "
-            "* for everybody, or remove the variable"
+            f"{place}={text!r} names nobody: write hosts (example.com,*.example.com), * for everybody, or remove the "
+            "variable"
         )
     if word in NULL:
         return None if _may_be_null(option) else UNSET

@@ -94,7 +94,7 @@ def _refuse_unknown(name: str, source: str, warnings: list[str]) -> None:
 def _is_left_out(name: str, text: str, source: str, warnings: list[str]) -> bool:
     if is_service_port(name, text):
         warnings.append(
-            f"{source}: {name}={text!r} was set by Kubernetes or Docker for a service of that name; it is left out"
+            f"{source}: {name}={text!r} was set by Kubernetes or Docker for a service of that name, and is ignored"
         )
     return is_service_link(name, text)
 

@@ -12,9 +12,9 @@ from soundpost.config.tables import Tables
 from soundpost.core.app_settings import WebhookSettings
 
 _SIGNED: Final = "requests are signed with the secret of the app, in the header X-Pusher-Signature: remove it"
-_RETRIES: Final = "a request that fails is sent again for 5 minutes, with growing pauses: remove it"
+_RETRIES: Final = "failed requests are always sent again for 5 minutes, after growing delays: remove it"
 _LAMBDA: Final = "the server calls URLs only: give the function one (AWS has function URLs), and write it as 'url'"
-_POST: Final = "requests are POST with JSON, as Pusher's are: remove it"
+_POST: Final = "requests are always POST with JSON, like Pusher's: remove it"
 _BETWEEN_URLS: Final = re.compile(r"\s*,\s*(?=[A-Za-z][-+.A-Za-z0-9]*://)")
 
 _WEBHOOKS: Final = Tables(

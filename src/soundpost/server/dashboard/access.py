@@ -47,19 +47,19 @@ class Access:
             if origin is None or not is_loopback_url(f"http://{host}"):
                 raise AdminError(
                     403,
-                    f"Without a password the dashboard is for this machine only, not for {host[:100]!a}: open it by "
-                    "http://127.0.0.1, or make a password by 'soundpost dashboard password'",
+                    f"Without a password the dashboard is for this machine only, not for {host[:100]!a}: open it at "
+                    "http://127.0.0.1, or make a password with 'soundpost dashboard password'",
                 )
             if any(header in request.headers for header in _OF_PROXIES):
                 raise AdminError(
                     403,
-                    "Without a password the dashboard is for this machine only, and a proxy asks: make a password by "
-                    "'soundpost dashboard password'",
+                    "Without a password the dashboard is for this machine only, and this request came through a "
+                    "proxy: make a password with 'soundpost dashboard password'",
                 )
         elif not needs_no_name_server(name) and name not in self._names():
             raise AdminError(
                 403,
-                f"The dashboard is not served as {host[:100]!a}: open it by the server's address, or set hostname "
+                f"The dashboard is not served as {host[:100]!a}: open it at the server's IP address, or set hostname "
                 "below [dashboard] to this name",
             )
 

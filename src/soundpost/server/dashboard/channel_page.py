@@ -42,7 +42,7 @@ class ChannelPages:
         attributes = (await _ask(app, ChannelQuery(app.settings.id, [name], ["subscription_count", "user_count"])))[0]
         history = await _history(app, name)
         if line is None and not attributes["subscription_count"] and history is None:
-            raise AdminError(404, f"Nobody is subscribed to {name}, and no event of it is kept")
+            raise AdminError(404, f"Nobody is subscribed to {name}, and it has no kept events")
         return json_answer(
             {
                 "name": name,

@@ -52,7 +52,7 @@ class EventCreator:
             raise AdminError(422, "channels: name at least one")
         for channel in channels:
             if not is_unicode(channel):
-                raise AdminError(422, f"channels: {channel[:200]!a} is no Unicode text: it has half of a character")
+                raise AdminError(422, f"channels: {channel[:200]!a} is not valid Unicode: it has half of a character")
             if kind_of(channel).is_encrypted:
                 raise AdminError(
                     422,

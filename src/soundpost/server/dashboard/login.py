@@ -40,7 +40,7 @@ class Login:
         self._one_at_a_time = asyncio.Lock()
 
     async def log_in(self, request: AdminRequest) -> Answer:
-        """Begin a session for who knows the password."""
+        """Begin a session, if the password is right."""
         if not request.headers.get("content-type", "").startswith("application/json"):
             raise AdminError(415, "The body has to be JSON, with Content-Type: application/json")
         password_hash = self._access.password_hash
@@ -54,7 +54,7 @@ class Login:
         if not is_right or password_hash != self._access.password_hash:
             extra = fields(address=address)
             log.warning("a login to the dashboard with a wrong password, from %s", address, extra=extra)
-            raise AdminError(401, "This is not the password")
+            raise AdminError(401, "Wrong password")
         self._limits.forget(address)
         return AdminResponse(204, headers=(("Set-Cookie", self._access.begin_session(request)),))
 

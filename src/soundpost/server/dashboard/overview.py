@@ -43,7 +43,7 @@ class Overview:
     def live(self, request: AdminRequest) -> Answer:
         """Stream the figures of all hosts, and the newest sample."""
         if self._open >= MOST:
-            raise AdminError(503, f"{MOST} pages show live figures, more are not served: close one")
+            raise AdminError(503, f"{MOST} pages show live figures, which is the limit: close one")
         return AdminStream(self._figures(request))
 
     async def _figures(self, request: AdminRequest) -> AsyncIterator[bytes]:

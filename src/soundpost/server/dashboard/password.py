@@ -47,14 +47,14 @@ def check_hash(text: str) -> None:
         _bytes(salt), _bytes(expected)
     except ValueError:
         raise PasswordError(
-            "password_hash below [dashboard] is not whole: copy all that 'soundpost dashboard password' prints"
+            "password_hash below [dashboard] is incomplete: copy the whole line of 'soundpost dashboard password'"
         ) from None
     n, r, p = int(cost), int(block_size), int(parallelism)
     is_usable = 2 <= n < 2 ** (16 * r) and not n & (n - 1) and 1 <= p <= _MOST_PARALLELISM  # RFC 7914, 2
     if not is_usable or 128 * n * r > _MOST_MEMORY:
         raise PasswordError(
-            f"password_hash below [dashboard] has parameters that are not usable (N={n}, r={r}, p={p}): make a new one "
-            "by 'soundpost dashboard password'"
+            f"password_hash below [dashboard] has parameters that cannot be used (N={n}, r={r}, p={p}): make a new "
+            "one with 'soundpost dashboard password'"
         )
 
 

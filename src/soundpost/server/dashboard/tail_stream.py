@@ -35,7 +35,7 @@ class TailStreams:
                 raise AdminError(422, f"{name}: {len(value)} characters, at most {_LONGEST} are allowed")
         app_of(self._daemon, fields["app"])
         if self._open >= MOST:
-            raise AdminError(503, f"{MOST} tails are open, more are not served: close one")
+            raise AdminError(503, f"{MOST} tails are open, which is the limit: close one")
         start = StartTail(
             app_id=fields["app"], channel=fields["channel"], user_id=fields["user"], socket_id=fields["socket"]
         )

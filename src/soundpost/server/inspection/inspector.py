@@ -95,7 +95,7 @@ class Inspector:
     async def ask(self, question: SendAgain) -> Joined[SentAgain]: ...
 
     async def ask(self, question: Question | HostQuestion) -> Joined[Any]:
-        """Return the joined reply of all nodes, and who did not reply within 2 s. Never fails."""
+        """Return the joined reply of all nodes, and the nodes that did not reply within 2 s. Never fails."""
         here: asyncio.Future[tuple[Reply, list[str]]] = self._loop.create_future()
         self._host.ask(question, partial(_take_both, here))
         elsewhere: asyncio.Future[tuple[list[tuple[str, Reply]], list[str]]] = self._loop.create_future()
@@ -172,7 +172,7 @@ class _RunningTail:
             self._on_lines(lines)
 
     def end(self) -> None:
-        """End the tail on all nodes, and hand on no line that is still under way."""
+        """End the tail on all nodes, and drop lines that are still under way."""
         if self._has_ended:
             return
         self._has_ended = True

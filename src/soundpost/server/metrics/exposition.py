@@ -1,4 +1,4 @@
-"""The answer to Prometheus: the metrics of this host as text, for who has the token.
+"""The answer to Prometheus: the metrics of this host as text, for clients with the token.
 
 Without a token they are for this machine, and not for a page of another site whose name points here (DNS rebinding).
 """
@@ -36,7 +36,7 @@ class Exposition:
         if self._expected is not None and not hmac.compare_digest(sent, self._expected):
             raise AdminError(
                 401,
-                "The metrics need the token of [metrics], as the header 'Authorization: Bearer TOKEN'",
+                "The metrics need the token of [metrics], in the header 'Authorization: Bearer TOKEN'",
                 (("WWW-Authenticate", "Bearer"),),
             )
         # In a thread: for 100 apps the text takes some 20 ms, in which the loop goes on.
@@ -52,7 +52,7 @@ def _check_host(host: str | None) -> None:
     if origin is None or not needs_no_name_server(origin.host):
         raise AdminError(
             403,
-            f"Without a token the metrics are for this machine only, not for {host[:100]!a}: ask by "
+            f"Without a token the metrics are for this machine only, not for {host[:100]!a}: ask at "
             "http://127.0.0.1, or set a token below [metrics]",
         )
 

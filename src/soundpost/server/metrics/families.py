@@ -16,8 +16,8 @@ _APP_GAUGES: Final = {
     "subscriptions": "Subscriptions of these connections to channels.",
 }
 _APP_COUNTERS: Final = {
-    "connections_opened": ("opened", "Connections that got their hello."),
-    "connections_closed": ("closed", "Connections that have left."),
+    "connections_opened": ("opened", "Connections that were established."),
+    "connections_closed": ("closed", "Connections that were closed."),
     "subscriptions_begun": ("subscribed", "Subscriptions that succeeded."),
     "subscriptions_ended": ("unsubscribed", "Subscriptions that ended."),
     "messages_received": ("messages", "Text messages from clients."),
@@ -25,16 +25,16 @@ _APP_COUNTERS: Final = {
     "events_published": ("events", "Events that applications published by this host, one for each channel."),
     "deliveries": ("deliveries", "Frames sent to subscribers: an event to 100 subscribers is 100."),
     "delivered_bytes": ("delivered_bytes", "Bytes of frames sent to subscribers."),
-    "sends": ("sends", "Writes of frames to subscribers: fewer than deliveries where frames went together."),
+    "sends": ("sends", "Writes of frames to subscribers: fewer than deliveries if frames are written together."),
     "replayed_events": ("replayed", "Kept events sent to subscribers that read a history."),
-    "resumptions": ("resumptions", "Subscriptions that went on in the history of their channel."),
-    "gaps": ("gaps", "Clients told that they missed events which are not kept any more."),
-    "slow_clients_closed": ("slow_clients", "Clients closed with 4100, as too many bytes waited for them."),
+    "resumptions": ("resumptions", "Subscriptions that resumed from the history of their channel."),
+    "gaps": ("gaps", "Gaps sent to clients, whose missed events are not kept any more."),
+    "slow_clients_closed": ("slow_clients", "Clients closed with 4100, since they read too slowly."),
 }
 _WORKER_GAUGES: Final = {
     "connections": ("connections", "Open connections of clients at a worker."),
     "memory_bytes": ("memory", "Resident bytes of a process."),
-    "lag_max_seconds": ("lag_max", "Longest time within the last 5 s for which the event loop did other things."),
+    "lag_max_seconds": ("lag_max", "Longest delay of a timer in the event loop within the last 5 s."),
 }
 _WORKER_COUNTERS: Final = {
     "cpu_seconds": ("cpu", "Seconds of CPU time of a process."),
@@ -42,12 +42,12 @@ _WORKER_COUNTERS: Final = {
 }
 _ENDPOINT_GAUGES: Final = {
     "waiting_events": ("waiting", "Events that wait for an endpoint of webhooks, or are under way."),
-    "stopped": ("stopped", "1 if the endpoint answered 410, and gets nothing more."),
+    "stopped": ("stopped", "1 if the endpoint answered 410, and gets no more events."),
 }
 _ENDPOINT_COUNTERS: Final = {
     "sent_events": ("sent", "Events that an endpoint has taken."),
     "failed_events": ("failed", "Events that an endpoint did not take within the time for further attempts."),
-    "dropped_events": ("dropped", "Events that found no place among those that wait, or were for a stopped endpoint."),
+    "dropped_events": ("dropped", "Events that were dropped because the queue was full or the endpoint stopped."),
     "failed_requests": ("failed_attempts", "Requests that were not answered with a status of 200 to 299."),
 }
 _REDIS_GAUGES: Final = {
@@ -68,12 +68,12 @@ def families(figures: HostFigures) -> Iterator[Metric]:
     yield from _of_apps(figures)
     yield _histogram(
         "publish_seconds",
-        "Time from a whole request to publish until its answer.",
+        "Time from a complete publish request until its answer.",
         {(app_id,): app.publish for app_id, app in figures.apps.items()},
         ("app",),
     )
     yield _histogram(
-        "loop_lag_seconds", "Lateness of a timer of the event loop that is due ten times a second.", {(): figures.lag}
+        "loop_lag_seconds", "Delay of a timer in the event loop that is due ten times a second.", {(): figures.lag}
     )
     yield from _of_workers(figures.workers)
     if figures.webhooks:
@@ -100,7 +100,7 @@ def _of_host(figures: HostFigures) -> Iterator[Metric]:
     yield CounterMetricFamily("process_cpu_seconds", "Seconds of CPU time of all processes.", figures.cpu)
     yield GaugeMetricFamily("process_resident_memory_bytes", "Resident bytes of all processes.", figures.memory)
     yield GaugeMetricFamily("process_open_fds", "Open descriptors of all processes.", figures.open_files)
-    yield GaugeMetricFamily("process_max_fds", "Descriptors that they may open.", figures.max_open_files)
+    yield GaugeMetricFamily("process_max_fds", "Descriptors that all processes may open.", figures.max_open_files)
     text = "Start of the server, in seconds since 1970."
     yield GaugeMetricFamily("process_start_time_seconds", text, figures.started_at)
 
@@ -128,7 +128,7 @@ def _of_apps(figures: HostFigures) -> Iterator[Metric]:
         yield counter
     yield _counts(
         "errors_sent",
-        "Frames pusher:error that clients were sent.",
+        "Frames pusher:error sent to clients.",
         "code",
         {app_id: {str(code): number for code, number in app.errors.items()} for app_id, app in apps.items()},
     )
@@ -220,5 +220,5 @@ def _of_redis(redis: RedisFigures) -> Iterator[Metric]:
     yield _gauge("redis_up", "1 while this host is connected to Redis.", float(redis.state == "connected"))
     for name, text in _REDIS_GAUGES.items():
         yield _gauge(f"redis_{name}", text, getattr(redis, name))
-    text = "Number of times that this host has come back to Redis."
+    text = "Reconnections of this host to Redis."
     yield CounterMetricFamily("soundpost_redis_reconnects", text, redis.reconnects)

@@ -78,7 +78,7 @@ class Playground:
         if not self._is_own_name(host):
             raise ApiError(
                 403,
-                f"The playground is not served as {host[:100]!a}: open it by the server's address "
+                f"The playground is not served as {host[:100]!a}: open it at the server's IP address "
                 "(http://127.0.0.1:8080/playground), or set server.hostname to this name",
             )
         if request.method in (b"GET", b"HEAD"):
@@ -112,7 +112,7 @@ class Playground:
         return page.host == self._hostname or needs_no_name_server(page.host)
 
     def _config(self, host: str) -> Response:
-        """Answer with what the page must know; only a browser on this machine is told the path of the command."""
+        """Answer with the page's configuration; only a browser on this machine gets the path of the command."""
         return json_response(
             {
                 "app_id": self._app.id,
@@ -129,7 +129,7 @@ class Playground:
         fault = channel_names.fault(body.channel_name, self._app.max_channel_name_length)
         fault = fault or socket_id.fault(body.socket_id)
         if not is_unicode(body.channel_name):
-            fault = "channel_name: half of a character cannot be signed"
+            fault = "channel_name: is not valid Unicode (half of a character), and cannot be signed"
         if fault is not None:
             raise ApiError(422, fault)
         answer: dict[str, str] = {}
@@ -149,7 +149,7 @@ def refuse_without_playground(request: Request, path: str) -> Response:
     """Refuse ``/playground`` on a server that does not serve it, with the way to switch it on. Raises ApiError."""
     raise ApiError(
         404,
-        "The playground is switched off, because it publishes for everybody who reaches it. To switch it on, start the "
+        "The playground is off, because everybody who reaches it can publish. To turn it on, start the "
         "server with --playground, or write playground = true below [server] in soundpost.toml",
     )
 

@@ -43,7 +43,7 @@ def ask_server(command: Command, name: str) -> ControlReply | None:
             if _is_believed(peer, name):
                 found.setdefault(peer.uid, sock)
             else:
-                impostor = f"{path} belongs to user {peer.user}, who does not listen there, and is not asked"
+                impostor = f"{path} belongs to user {peer.user}, who does not listen on this port: it is ignored"
         if len(found) > 1:
             users = ", ".join(Peer(uid, 0).user for uid in found)
             raise PermissionError(f"several users have one: {users}; ask as one of them, by sudo -u")
@@ -87,7 +87,7 @@ def _asked(sock: socket.socket, command: Command, user: str) -> ControlReply:
     try:
         reply: ControlReply = read_reply(line)
     except JsonError:
-        raise ConnectionError("it does not answer as a server of this version does") from None
+        raise ConnectionError("its answer is not the one of a server of this version") from None
     reply.user = user
     return reply
 

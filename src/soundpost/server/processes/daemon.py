@@ -22,7 +22,7 @@ class Restart(NamedTuple):
     """A restart that has begun."""
 
     message: str
-    """The answer to who asked for it."""
+    """The answer to the command."""
     replacement: Coroutine[Any, Any, None] | None
     """The replacement of all workers, to be awaited; None if the process is to stop and to execute itself again.
 
@@ -69,7 +69,7 @@ class Daemon(Protocol):
 
 
 def drain_time(settings: Settings, *, others_serve: bool) -> float:
-    """Return the seconds over which clients are sent away in a stop or restart.
+    """Return the seconds over which clients are disconnected in a stop or restart.
 
     The default is 10 where other servers take the clients, and 0 where none does: clients would only come back later.
     """
@@ -83,4 +83,4 @@ def sent_away(clients: int) -> str:
     """Return in words how many clients a stop or a restart has sent away."""
     if not clients:
         return "no client was connected"
-    return "1 client was sent away" if clients == 1 else f"{clients:,} clients were sent away"
+    return "1 client was disconnected" if clients == 1 else f"{clients:,} clients were disconnected"

@@ -24,7 +24,7 @@ _FORM: Final = "_SOUNDPOST_LOG_FORMAT"
 """Variable by which a worker knows the form of the log, before it has its configuration."""
 _MAX_WAITING: Final = 1_000_000
 _EXIT_TIMEOUT: Final = 1.0
-_LEFT_OUT: Final = "{:,} lines of the log were left out here: nobody read what was written before"
+_LEFT_OUT: Final = "{:,} lines of the log were left out here: nobody read the log"
 
 
 def set_up_logging(*, debug: bool = False, process: str = "", form: Form = "text", level: str = "info") -> None:
@@ -95,7 +95,7 @@ def _log_end(kind: type[BaseException], error: BaseException, trace: Any) -> Non
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
     else:
-        log.critical("the process ends, as an error of ours was not handled", exc_info=(kind, error, trace))
+        log.critical("the process ends because of an error in Soundpost", exc_info=(kind, error, trace))
 
 
 def _log_unraisable(found: sys.UnraisableHookArgs) -> None:

@@ -63,7 +63,7 @@ class LoopWatchdog:
             if still >= self._max_missed:
                 seconds = still * self._check_interval
                 log.critical(
-                    "the event loop has stood still for %.0f s: this process ends, to be started anew. It was doing:",
+                    "the event loop has hung for %.0f s: this process ends, so that it is started again. It was doing:",
                     seconds,
                     extra={**fields(seconds=seconds), "stack": _stack_of(self._thread)},
                 )

@@ -1,4 +1,4 @@
-"""The webhooks of a host that serves alone, with the journal of what its endpoints were told of."""
+"""The webhooks of a host that serves alone, with the journal of sent events."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def own_webhooks(settings: Settings) -> WebhookDispatcher:
         journal = Journal(_path(server, server.state_dir), asyncio.get_running_loop().call_soon)
     elif any(name in BEGINS or name in ENDS for app in settings.apps for hook in app.webhooks for name in hook.events):
         log.warning(
-            "after a crash of this server the endpoints of its webhooks are not told who is gone: set [server] "
-            "state_dir to a folder that stays"
+            "after a crash of this server, webhooks about clients that are gone are not sent: set [server] state_dir "
+            "to a folder that stays"
         )
     return http_dispatcher(settings.apps, server, journal=journal)
 

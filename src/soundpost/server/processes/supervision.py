@@ -136,13 +136,15 @@ class Supervision:
         if backplane is None:
             return self.restart()
         if not backplane.registry.reaches_all:
-            raise StartError("Redis is away: without it the other hosts cannot be told. Restart each on its own")
+            raise StartError(
+                "Redis is away, so the other hosts get no command: restart each host with 'soundpost restart'"
+            )
         backplane.registry.restart_all()
         return "all hosts restart, one after the other"
 
     def _read(self) -> Settings:
         if self._load is None:
-            raise StartError("this server has no configuration to read anew: its credentials were made for this run")
+            raise StartError("this server has no configuration to read again: its credentials were made for this run")
         return self._load()
 
     def _refuse_during_restart(self) -> None:
@@ -209,13 +211,13 @@ class Supervision:
         sd_notify.notify("STOPPING=1")
         self._ending = "stop"
         if self._starting is not None:
-            log.info("%s: the start is given up", number.name)
+            log.info("%s: the server stops before it has started", number.name)
             self._cancel_start(self._starting)
         elif self._stopping is not None:
-            log.info("%s: all clients are sent away at once", number.name)
+            log.info("%s: all clients are disconnected at once", number.name)
             self._daemon.stop_now()
         elif number == signal.SIGINT:
-            log.info("%s: stopping, all clients are sent away at once", number.name)
+            log.info("%s: stopping, all clients are disconnected at once", number.name)
             self._stop_with(self._daemon.stop())
         else:
             log.info("%s: %s", number.name, self._drain())
@@ -227,7 +229,7 @@ class Supervision:
         delay = self._daemon.settings.server.drain_delay
         self._stop_with(self._daemon.stop(seconds, delay))
         over = f" over {seconds:g} s" if seconds else " at once"
-        return f"stopping, clients are sent away{over}{f', after {delay} s' if delay else ''}"
+        return f"stopping, clients are disconnected{over}{f', after {delay} s' if delay else ''}"
 
     def _cancel_start(self, starting: asyncio.Task[int]) -> None:
         starting.cancel()
@@ -262,7 +264,7 @@ class Supervision:
 
 
 def _started_again_by(environ: Mapping[str, str]) -> str:
-    """Return who starts this server again when it ends, and how to stop it there; empty if nobody does."""
+    """Return the supervisor that would start this server again, with its command to stop; empty without one."""
     if "SUPERVISOR_ENABLED" in environ:
         name = environ.get("SUPERVISOR_PROCESS_NAME", "soundpost")
         return f". Supervisor may start it again: 'supervisorctl stop {name}' keeps it stopped"

@@ -116,7 +116,7 @@ def main() -> None:
     """Run a worker."""
     log_as_parent("worker")
     if int(sys.argv[1]) != HUB_PROTOCOL:
-        log.critical("this worker's code is of another version than the server's, which has to be stopped and started")
+        log.critical("this worker has another version of the code than the server: stop the server and start it again")
         sys.exit(1)
     stream, *sockets = [socket.socket(fileno=int(number)) for number in sys.argv[2:]]
 

@@ -12,7 +12,7 @@ from soundpost.server.figures.host_figures import WorkerFigures
 from soundpost.server.processes.worker_process import WorkerProcess
 
 TIME_TO_ANSWER: Final = 1.0
-"""Seconds that workers have to answer; who does not is given with the figures that it had last."""
+"""Seconds that workers have to answer; the last figures stand in for a missing answer."""
 
 
 class FiguresOfWorkers:

@@ -139,7 +139,7 @@ class WorkerPool:
             await old.retire(Retire(seconds, 0), self._limit(seconds))
         took = time.monotonic() - began
         log.info(
-            "%s has ended, %.2f s after it was told to: %s",
+            "%s has ended, %.2f s after the command to stop: %s",
             old,
             took,
             sent_away(clients),

@@ -46,7 +46,7 @@ class WorkerProcess:
         self.restarts = 0
         """The number of times that the process died and was started again."""
         self.retired = False
-        """True once the process was told to end: it is not started again."""
+        """True after the command to end: the process is not started again."""
 
     def successor(self) -> WorkerProcess:
         """Return a worker process to take the place of this one, on the same sockets. Raises OSError."""
@@ -160,5 +160,5 @@ def exit_reason(status: int) -> str:
     if status >= 0:
         return f"ended with exit status {status} (the lines it wrote before this have the reason)"
     name = signal.Signals(-status).name
-    hint = " (by hand, or by the kernel for want of memory: see dmesg)" if name == "SIGKILL" else ""
+    hint = " (by somebody, or by the kernel when memory ran out: see dmesg)" if name == "SIGKILL" else ""
     return f"was killed by {name}{hint}"
