@@ -78,7 +78,7 @@ def test_of_an_endpoint(arguments: dict[str, Any], says: str) -> None:
 
 async def test_of_headers_that_are_made_for_each_request() -> None:
     ask = from_endpoint("https://app.example.com/broadcasting/auth", headers=lambda: None)  # type: ignore[arg-type]
-    with pytest.raises(ConfigurationError, match="what the function of headers returned is None: a mapping"):
+    with pytest.raises(ConfigurationError, match="the return value of the function for headers is None: a mapping"):
         await ask("1.2", "private-orders")
 
 

@@ -309,7 +309,7 @@ async def test_rewound_events_come_after_the_position_of_the_answer(server: Serv
         ({"rewind": 0}, "rewind 0: expected a number of events, 1 or more"),
         ({"rewind": True}, "rewind True: expected"),
         ({"rewind": 2.0}, "rewind 2.0: expected"),
-        ({"after": "g.5", "rewind": 1}, "give one of them"),
+        ({"after": "g.5", "rewind": 1}, "give only one of them"),
     ],
 )
 async def test_a_beginning_that_is_none_is_refused(arguments: dict[str, Any], says: str) -> None:

@@ -143,8 +143,8 @@ class TestWrongTypes:
     @pytest.mark.parametrize(
         ("body", "headers", "secrets", "reason"),
         [
-            ("{}", SIGNED, SECRETS, "body is of type str: the bytes"),
-            (None, SIGNED, SECRETS, "body is of type NoneType: the bytes"),
+            ("{}", SIGNED, SECRETS, "body is of type str: the unchanged bytes"),
+            (None, SIGNED, SECRETS, "body is of type NoneType: the unchanged bytes"),
             (b"{}", [*SIGNED.items()], SECRETS, "headers is of type list: a mapping"),
             (b"{}", {b"X-Pusher-Key": b"k"}, SECRETS, "a name in headers is of type bytes: text"),
             (b"{}", {**SIGNED, "X-Pusher-Key": None}, SECRETS, "the header X-Pusher-Key is of type NoneType: text"),

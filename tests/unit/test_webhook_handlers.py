@@ -100,7 +100,7 @@ class TestArguments:
         with caplog.at_level(logging.INFO, "soundpost.webhooks"):
             assert webhooks.handle([like(), like('{"stars":"many"}', id="1-2"), like("x", id="1-3")]) == []
         assert calls == [(3, annotation(stars=3))]
-        assert "its data are wrong" in caplog.text
+        assert "its data is wrong" in caplog.text
 
     def test_data_without_annotation_are_any_json(self, webhooks: Webhooks, calls: list[Any]) -> None:
         @webhooks.on("client_event")
@@ -216,7 +216,7 @@ class TestWrongDecorators:
             (["member_added"], {}, with_unknown, "nothing gives its parameter 'wrong'; .* gets, by name, event, id"),
             (["user_online"], {}, with_wrong_event, "annotated with MemberAdded, .* are UserOnline: annotate it so"),
             (["client_event"], {}, with_foreign_data, "'data: threading.Thread' is no type that JSON can be read into"),
-            (["client_event"], {}, with_later_data, "'Later' of 'data' names nothing that is known here"),
+            (["client_event"], {}, with_later_data, "'Later' of 'data' is not defined here"),
             (
                 [["user_online", "user_offline"]],
                 {},
@@ -237,7 +237,7 @@ class TestWrongDecorators:
                 "is no text: write a decorator for each event and each pattern",
             ),
             *(
-                (["member_added"], {}, function, "it has a 'yield', so a call runs nothing of it: leave out")
+                (["member_added"], {}, function, "it has a 'yield', so a call would run none of it: remove")
                 for function in (with_yield, with_async_yield, partial(with_yield), WithYield())
             ),
             (["member_added"], {}, with_rest, r"its parameter '\*\*rest: .*' gets nothing: name the parameters"),
@@ -253,7 +253,7 @@ class TestWrongDecorators:
 
     def test_a_decorator_without_parentheses(self, webhooks: Webhooks) -> None:
         with pytest.raises(
-            RouteError, match=r"plain: the decorator wants an event's name: @webhooks.on\('member_added'\)"
+            RouteError, match=r"plain: the decorator needs the name of an event: @webhooks.on\('member_added'\)"
         ):
             webhooks.on(plain)  # type: ignore[arg-type]
 
@@ -387,7 +387,7 @@ class TestFailures:
         await begun.wait()
         async with asyncio.timeout(5):
             (failure,) = await webhooks.ahandle([member()])
-        assert "still at work" in str(failure.error)
+        assert "still handling the event" in str(failure.error)
         go_on.set()
         assert await first == []
         assert await webhooks.ahandle([member()]) == []

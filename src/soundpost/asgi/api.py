@@ -70,7 +70,7 @@ def query_of(scope: Mapping[str, Any]) -> bytes:
 
 
 def client_address_of(scope: Mapping[str, Any]) -> str:
-    """Return the client's address, or :data:`UNKNOWN_ADDRESS` where the ASGI server does not tell it."""
+    """Return the client's address, or :data:`UNKNOWN_ADDRESS` if the ASGI server does not give it."""
     client = scope.get("client")
     return str(client[0]) if client and client[0] else UNKNOWN_ADDRESS
 

@@ -117,7 +117,7 @@ class EmbeddedDriver:
             answer = _respond(runtime, signed)
             response = answer if isinstance(answer, Response) else answer.response
             if response is None:
-                raise BroadcastError(f"{what}: the answer takes the event loop that waits for it: use 'await'")
+                raise BroadcastError(f"{what}: a blocking call would wait for its own event loop: use 'await'")
             return _content(response, what)
         done = _answered(runtime, signed)
         try:

@@ -31,7 +31,7 @@ _IN_DJANGO: Final = "soundpost.django.webhook_view"
 
 
 def endpoint_of(webhooks: Webhooks | WebhookEndpoint | None) -> WebhookEndpoint:
-    """Return what calls handlers; for None those of :mod:`soundpost.webhooks`, in Django as Django calls them."""
+    """Return the caller of handlers; for None the one of :mod:`soundpost.webhooks`, or Django's own."""
     if isinstance(webhooks, WebhookEndpoint):
         return webhooks
     django: Any = sys.modules.get(_IN_DJANGO)
@@ -42,7 +42,7 @@ def endpoint_of(webhooks: Webhooks | WebhookEndpoint | None) -> WebhookEndpoint:
 
 
 def with_handlers(apps: Iterable[AppSettings], endpoint: WebhookEndpoint) -> tuple[AppSettings, ...]:
-    """Return apps that tell the handlers what they want to know, beside the apps' own endpoints."""
+    """Return apps with one more endpoint: the handlers, for the events that they handle."""
     wanted = endpoint.wanted()
     known = PUSHER_EVENTS + MORE_EVENTS
     events = known if ANY in wanted else tuple(name for name in known if name in wanted)
@@ -71,7 +71,7 @@ class HandlerClient:
         try:
             failures = await self._endpoint.ahandle(parse(body))
         except Exception:
-            log.exception("webhooks could not be handed to their handlers")
+            log.exception("webhooks could not be passed to their handlers")
             then(Answer(500))
         else:
             then(Answer(500 if failures else 200))

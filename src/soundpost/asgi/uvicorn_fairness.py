@@ -254,7 +254,7 @@ class _Transport:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Write data, unless the connection is lost: earlier input may still be answered then, to nobody."""
+        """Write data, unless the connection is lost: answers to earlier input may still come then."""
         if not self._protocol.is_lost:
             self._transport.write(data)
 

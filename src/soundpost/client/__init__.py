@@ -60,7 +60,7 @@ _MODULES = {
 
 
 _ALIASES = {"Event": "ReceivedEvent"}
-"""Second names: within this package ``Event`` would not say which kind of event is meant."""
+"""Public names that differ from the names of the classes in this package."""
 
 
 def __getattr__(name: str) -> Any:

@@ -162,7 +162,7 @@ def from_endpoint(
         if not callable(headers):
             return {**usual, **(headers or {})}
         found = headers()
-        check_texts(found, "what the function of headers returned")
+        check_texts(found, "the return value of the function for headers")
         return {**usual, **found}
 
     return Endpoint(

@@ -24,5 +24,7 @@ def beginning_of(after: str | None, rewind: int | None) -> Beginning:
     if after is None:
         return Beginning(rewind=rewind)
     if rewind is not None:
-        raise ConfigurationError(f"after {after!r} and rewind {rewind}: give one of them, they name two beginnings")
+        raise ConfigurationError(
+            f"after {after!r} and rewind {rewind}: give only one of them, since each says where to begin"
+        )
     return Beginning(after=parse_position(after))

@@ -23,7 +23,7 @@ class BoundedConnection(ClientConnection):
         """Take bytes, and answer pings among them."""
         super().data_received(data)
         if self.transport.get_write_buffer_size() > MAX_UNSENT:
-            self._refuse("the server does not read what it asks for")
+            self._refuse("the server sends pings and does not read the answers")
 
     def process_event(self, event: Any) -> None:
         """Take a frame (RFC 6455, 5)."""

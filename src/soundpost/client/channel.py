@@ -20,7 +20,7 @@ from soundpost.errors import ConfigurationError
 from soundpost.wire.channel_names import kind_of
 
 _CATCH_UP_INTERVAL: Final = 7.0
-"""Seconds between two times that missed events are asked for on one socket: servers limit how often they repeat."""
+"""Seconds between two requests for missed events on one socket, since servers limit replays."""
 
 
 class Channel:
@@ -53,7 +53,7 @@ class Channel:
         self.position = None if beginning.after is None else str(beginning.after)
         """The position of what the reader was given last; before that the one that its events come after."""
         self._is_behind = False
-        """True while events are left out that did not find room: they are asked for again."""
+        """True after events were left out for want of room, until the server has sent them again."""
         self._caught_up_at = -_CATCH_UP_INTERVAL
         self._unclaimed = unclaimed
         self._renew = renew
@@ -162,7 +162,7 @@ class Channel:
             await self._take(self.resumption.event(frame), frame)
 
     async def _take(self, step: Step, frame: Frame) -> None:
-        """Hand on what a step in the history means for the reader, if there is room, and then go to its place."""
+        """Give the reader the event or gap of a step, if there is room, and then store its position."""
         events: list[ReceivedEvent] = []
         if step.gap is not None:
             events.append(Gap(self.name, step.gap, None if step.is_new or step.at is None else str(step.at)))

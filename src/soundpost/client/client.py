@@ -1,4 +1,4 @@
-"""The client for asyncio: subscribes, hands on events, and reconnects when the connection is lost.
+"""The client for asyncio: subscribes, yields events, and reconnects when the connection is lost.
 
 async with Client("https://ws.example.com", "app-key") as client:
     async for event in client.subscribe("orders"):

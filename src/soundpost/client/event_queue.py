@@ -66,7 +66,7 @@ class EventQueue:
         if self._ended:
             return
         while self._is_full:
-            self._warn("the oldest are dropped until it has caught up by half")
+            self._warn("the oldest events are dropped until half of them are read")
             if not self._drop_oldest():
                 self._miss(event)
                 return
@@ -78,7 +78,7 @@ class EventQueue:
         ``on_read`` is called with each event when the reader gets it.
         """
         if self._is_full and not self._ended:
-            self._warn("it gets later events from the history when it has caught up by half")
+            self._warn("later events come from the history once half of them are read")
             return False
         if not self._ended:
             for event in events:

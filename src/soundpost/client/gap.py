@@ -1,4 +1,4 @@
-"""The event that stands where events of a channel are missing."""
+"""The event in place of missing events of a channel."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Gap(ReceivedEvent):
 
     @property
     def is_protocol(self) -> bool:
-        """True: the server or the client tells of a gap, not an application."""
+        """True, since a gap comes from the server or the client, not from an application."""
         return True
 
     def __repr__(self) -> str:

@@ -16,7 +16,7 @@ from soundpost.wire.positions import Position, PositionError, parse_position
 
 INTERNAL: Final = "pusher_internal:"
 GAP: Final = "soundpost:gap"
-"""Name of the message that tells of missing events."""
+"""Name of the server's message about missing events."""
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ class PusherSocket:
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 frame = await self.receive()
         except TimeoutError:
-            raise RequestError(0, f"{where} took the connection, but said nothing") from None
+            raise RequestError(0, f"{where} accepted the connection, but sent nothing") from None
         content = frame.content()
         if frame.event == "pusher:error":
             # The close code says the same with most servers; Reverb sends none, and may leave the socket open.
@@ -161,7 +161,7 @@ class PusherSocket:
                 return await self._socket.recv()
         except TimeoutError:
             self._socket.transport.abort()
-            raise LostError(Lost(NO_CLOSE_FRAME, f"no sign of life for {_PONG_TIMEOUT:.0f} s")) from None
+            raise LostError(Lost(NO_CLOSE_FRAME, f"no answer to a ping within {_PONG_TIMEOUT:.0f} s")) from None
         except ConnectionClosed as closed:
             raise LostError(self._end(closed)) from None
 

@@ -1,4 +1,4 @@
-"""The place of a client in the history of a channel: where it goes on, what it has had, and what is missing."""
+"""The position of a client in the history of a channel, with the rules for repeated and missing events."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Step(NamedTuple):
     gap: str | None = None
     """Why events before the message are missing; None if none are."""
     is_new: bool = False
-    """True for an event that was not handed on before."""
+    """True for an event that the reader has not had."""
     id: str | None = None
     """The id of a new event, if it has one."""
     is_lost: bool = False
@@ -37,7 +37,7 @@ class Resumption:
 
     def __init__(self, after: Position | None = None, rewind: int | None = None) -> None:
         self.at = after
-        """The position of what was handed on last."""
+        """The position of the reader's last event."""
         self._rewind = rewind
         self._is_lost = False
         self._ids: dict[str, None] = {}
@@ -87,7 +87,7 @@ class Resumption:
         return Step(place, is_new=not is_known, id=id)
 
     def has_had(self, place: Position | None) -> bool:
-        """Tell whether a position is not behind the place in the history: its event was handed on already."""
+        """Tell whether the reader has had the event of a position."""
         return place is not None and self.at is not None and self._continues(place) and place <= self.at
 
     def take(self, step: Step) -> None:

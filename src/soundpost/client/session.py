@@ -21,7 +21,7 @@ from soundpost.wire.codes import CLIENT_EVENT_REJECTED
 from soundpost.wire.foreign import object_in
 
 _EARLIER_SOCKETS: Final = 4
-"""Number of lost sockets whose ids are told: events that exclude one of them are not sent again."""
+"""Number of earlier socket ids to send: the server leaves out events that exclude one of them."""
 
 
 class Session:
@@ -63,8 +63,8 @@ class Session:
                 self._renew(channel)
         elif beginning not in (Beginning(), channel.beginning):
             raise ConfigurationError(
-                f"{name} is subscribed to already, so it cannot begin elsewhere: give after or rewind the first time, "
-                "or unsubscribe first"
+                f"{name} is subscribed to already: give after or rewind at the first subscribe(), or call "
+                "unsubscribe() before"
             )
         channel.gives_subscription_events |= subscription_events
         return channel

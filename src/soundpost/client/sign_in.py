@@ -61,7 +61,7 @@ class SignIn:
                 await answer
         except TimeoutError:
             self._session.answers.resolve(SIGN_IN)
-            await self.refuse(RequestError(0, "the server did not answer the sign-in: not every server knows it"))
+            await self.refuse(RequestError(0, "the server did not answer the sign-in: it may not support signing in"))
 
     def succeed(self, content: dict[str, Any]) -> None:
         """Take the server's acceptance, and subscribe to the channel of the user."""

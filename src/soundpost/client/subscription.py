@@ -80,9 +80,8 @@ class Subscription:
                 raise
             raise TimeoutError(f"no event of {self.channel} came within {timeout:g} s") from None
         if event is None:
-            raise SubscriptionError(
-                self.channel, 0, f"{self.channel} has no more events: it was left, or the client closed", status=0
-            )
+            ended = f"{self.channel} has no more events: it was unsubscribed, or the client was closed"
+            raise SubscriptionError(self.channel, 0, ended, status=0)
         return event
 
     async def trigger(self, event: str, data: Any = None) -> None:

@@ -29,7 +29,7 @@ class HueyDelivery(QueueDelivery):
     """A delivery into the queue of the Huey instance in use; in Django, that of ``huey.contrib.djhuey``."""
 
     library = "Huey"
-    hint: ClassVar[str] = "is its storage there?"
+    hint: ClassVar[str] = "does its storage answer?"
 
     def enqueue(self, payload: Payload, queue: str | None) -> None:
         """Put a task into the queue."""

@@ -44,7 +44,7 @@ def _load(module: str) -> None:
             import_module(module)
     except Exception as error:
         failures[module] = error
-        log.exception("%s failed: the channels it has routes for are denied", module)
+        log.exception("%s failed: all its channels are denied", module)
 
 
 def _load_webhooks(module: str) -> None:

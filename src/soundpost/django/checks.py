@@ -67,8 +67,8 @@ def check_project(**_: Any) -> list[Message]:
 def _incomplete(found: BroadcastSettings) -> Iterator[Message]:
     way_out = (
         "'manage.py soundpost init' writes credentials into soundpost.toml. Or set SOUNDPOST_APP_ID, SOUNDPOST_APP_KEY "
-        f"and SOUNDPOST_APP_SECRET in the environment, or APP_ID, KEY and SECRET in {WHERE}. Where no server is "
-        'wanted: SOUNDPOST = {"DRIVER": "log"}.'
+        f"and SOUNDPOST_APP_SECRET in the environment, or APP_ID, KEY and SECRET in {WHERE}. If you want no server: "
+        'SOUNDPOST = {"DRIVER": "log"}.'
     )
     if not found.connections:  # a warning: migrations and tests need none
         yield checks.Warning(
@@ -112,14 +112,14 @@ def _unreachable(found: BroadcastSettings) -> Iterator[Message]:
     way_out = 'Say where browsers connect: "PUBLIC": {"host": "ws.example.com", "port": 443, "tls": True}.'
     if _is_private(browser.host) or (has_public_host and is_internal(browser.host)):
         yield checks.Warning(
-            f"{WHERE}: browsers are told to connect to {browser.host}, which only your own network knows.",
+            f"{WHERE}: browsers would connect to {browser.host}, which only your own network can reach.",
             hint=way_out,
             id="soundpost.W003",
         )
     if browser.scheme == "http" and browser.driver != "embedded" and _is_https_site():
         yield checks.Warning(
-            f"{WHERE}: the site has https, and browsers are told to connect to port {browser.port} without TLS, "
-            "which a page with https cannot.",
+            f"{WHERE}: the site has https, but its pages would connect to port {browser.port} without TLS, which "
+            "browsers forbid.",
             hint=f"{way_out} A proxy such as Nginx has the certificate, and passes on to the server's port.",
             id="soundpost.W004",
         )
@@ -203,7 +203,7 @@ def _missing_urls() -> Iterator[Message]:
         url_of("auth")
     except NoReverseMatch:
         yield checks.Warning(
-            "There are channel routes, and no URL where browsers could ask for private and presence channels.",
+            "There are channel routes, but no auth URLs, where browsers ask for private and presence channels.",
             hint='urlpatterns += [path("broadcasting/", include("soundpost.django.urls"))]; or, if they are elsewhere, '
             'say where: SOUNDPOST = {"AUTH_PATH": "/broadcasting/", …}.',
             id="soundpost.W002",
@@ -219,7 +219,7 @@ def _no_webhook_url() -> Iterator[Message]:
         url_of("webhooks")
     except NoReverseMatch:
         yield checks.Warning(
-            "There are handlers of webhooks, and no URL to which the server could send them.",
+            "There are handlers of webhooks, but no URL to which the server can send webhooks.",
             hint='urlpatterns += [path("broadcasting/", include("soundpost.django.urls"))]; the server then sends to '
             "https://…/broadcasting/webhooks.",
             id="soundpost.W010",

@@ -1,4 +1,4 @@
-"""System checks of what stands around the settings: ``soundpost.toml``, ``asgi.py``, and secrets in production."""
+"""System checks of ``soundpost.toml``, ``asgi.py``, and secrets in production."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def check_surroundings(**_: Any) -> list[Message]:
 
 
 def check_secrets(**_: Any) -> list[Message]:
-    """Return messages about credentials that are those of an example; for ``check --deploy``."""
+    """Return messages about credentials from examples; for ``check --deploy``."""
     found = _settings()
     return [] if found is None else list(_placeholders(found))
 
@@ -68,7 +68,7 @@ def _wrong_file(connection: ConnectionSettings) -> Iterator[Message]:
         f"{WHERE} has the app {connection.app_id!r}, but 'soundpost start' serves {other}, from "
         f"{' and '.join(loaded.sources) or 'the environment'} in {folder}.",
         hint="Keep the credentials in one place: leave APP_ID, KEY and SECRET out of the settings. Or start the server "
-        "with 'manage.py soundpost start', which takes those of the settings.",
+        "with 'manage.py soundpost start', which uses the credentials of the settings.",
         id="soundpost.W007",
     )
 
@@ -83,8 +83,8 @@ def _unheard_events(app: Any, sources: str) -> Iterator[Message]:
         return
     events = f"\nevents = {json.dumps(names)}" if names else ""
     yield checks.Warning(
-        f"There are handlers of webhooks for {', '.join(unheard)}, and no endpoint of the app {app.id!r} in {sources} "
-        "is told of them.",
+        f"There are handlers of webhooks for {', '.join(unheard)}, and no endpoint of the app {app.id!r} in "
+        f"{sources} gets these events.",
         hint="Add to soundpost.toml, below [[apps]], with the address of the site:\n[[apps.webhooks]]\n"
         f'url = "http://127.0.0.1:8000/broadcasting/webhooks"{events}',
         id="soundpost.W011",

@@ -50,7 +50,7 @@ class DjangoTransactions:
 
 
 class _DeferredSend:
-    """A function to call after the commit, which is told from other functions that wait."""
+    """A function to call after the commit; its class distinguishes it from other functions that wait."""
 
     def __init__(self, send: Callable[[], None]) -> None:
         self._send = send

@@ -51,7 +51,7 @@ def _call_with_models(handler: Handler, arguments: dict[str, Any]) -> Any:
 
 
 async def _run_sync_outside_of_requests(function: Callable[[], Any]) -> Any:
-    """Return the result of a blocking function; outside of requests nobody else looks after database connections."""
+    """Return the result of a blocking function; outside of requests Django does not close old database connections."""
 
     def call() -> Any:
         close_old_connections()

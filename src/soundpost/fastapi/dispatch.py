@@ -69,7 +69,7 @@ class Dispatcher:
 
     @property
     def applications(self) -> Iterable[FastAPI]:
-        """The applications that have asked or checked channel routes."""
+        """The applications whose channel routes were used or checked."""
         return self._private_apps.keys()
 
     def check(self, app: FastAPI) -> None:

@@ -58,7 +58,7 @@ def check_declared(callback: Callable[..., Any], given: Collection[str]) -> None
         ):
             raise RouteError(
                 f"its parameter '{parameter}' would be taken from what the browser sends: say where it comes "
-                "from, by Depends(…), Header(), Query() and their like, or annotate it as Request"
+                "from, by Depends(…), Header(), Query() and similar, or annotate it as Request"
             )
 
 
@@ -107,5 +107,5 @@ def _hints(callback: Callable[..., Any]) -> dict[str, Any]:
         return get_type_hints(called, include_extras=True)
     except NameError as error:
         raise NameError(
-            f"{error}; with 'from __future__ import annotations' what an annotation names must be a module's own"
+            f"{error}; with 'from __future__ import annotations' an annotation can use only names of its module"
         ) from None

@@ -143,8 +143,8 @@ class BaseExtension:
         others = _configured.setdefault(self.broadcast, WeakKeyDictionary())
         if any(other is not app and theirs != settings for other, theirs in others.items()):
             log.warning(
-                "%r configures the broadcaster that another application has configured otherwise, and takes it over: "
-                "give each its Soundpost(broadcaster=Broadcaster()), and use sp.broadcast",
+                "%r takes over the broadcaster of another application, with other settings: give each application "
+                "its own Soundpost(broadcaster=Broadcaster()), and use sp.broadcast",
                 app.name,
             )
         self.broadcast.configure(settings)

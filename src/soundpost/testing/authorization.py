@@ -106,7 +106,7 @@ def _endpoint_for(channel: str) -> AuthEndpoint:
         raise RouteError(
             f"{channel}: no channel routes are known. Import the module with them in the test, as it is imported when "
             "your application starts; or return their AuthEndpoint from a fixture soundpost_auth_endpoint. See "
-            f"{page('testing', 'who-may-subscribe-soundpost_auth')}"
+            f"{page('testing', 'check-channel-routes-soundpost_auth')}"
         )
     return found or max(known, key=lambda each: len(each.routes))
 

@@ -12,7 +12,7 @@ def check_request(body: Any, headers: Any, secrets: Any) -> None:
     """Raise TypeError unless a body is bytes, and headers and secrets are mappings; without the value of a secret."""
     if not isinstance(body, bytes | bytearray):
         raise TypeError(
-            f"body is of type {type(body).__name__}: the bytes of the request's body are expected, as they came"
+            f"body is of type {type(body).__name__}: the unchanged bytes of the request's body are expected"
         )
     if not hasattr(headers, "items"):
         raise TypeError(f"headers is of type {type(headers).__name__}: a mapping of names to texts is expected")

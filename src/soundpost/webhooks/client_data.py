@@ -1,4 +1,4 @@
-"""Data of client events, read as a handler's annotation says: what browsers send is checked before it is used."""
+"""Data of client events, checked by the annotation of a handler."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def reader_of(annotation: Any) -> Callable[[Any], Any]:
         return lambda value: _read(lambda: msgspec.convert(value, annotation))
     if isinstance(annotation, str):
         raise RouteError(
-            f"the annotation {annotation!r} of 'data' names nothing that is known here: define it before, at the top "
-            "of a module, as data of browsers are checked by it"
+            f"the annotation {annotation!r} of 'data' is not defined here: define it above the handler, at the top "
+            "of a module, since browsers' data is checked with it"
         )
     pydantic: Any = sys.modules.get("pydantic")
     if pydantic is not None:
@@ -42,7 +42,7 @@ def reader_of(annotation: Any) -> Callable[[Any], Any]:
             return lambda value: _read(lambda: adapter.validate_python(value))
     raise RouteError(
         f"'data: {inspect.formatannotation(annotation)}' is no type that JSON can be read into: use a dataclass, a "
-        "TypedDict, a model of msgspec or pydantic, or dict, list, str and their like"
+        "TypedDict, a model of msgspec or pydantic, or dict, list, str and similar types"
     )
 
 
@@ -50,7 +50,7 @@ def _read(convert: Callable[[], Any]) -> Any:
     try:
         return convert()
     except (ValueError, TypeError, msgspec.ValidationError) as error:
-        raise NotCalled(f"its data are wrong: {error}") from None
+        raise NotCalled(f"its data is wrong: {error}") from None
 
 
 def _has_foreign_type(annotation: Any) -> bool:

@@ -67,7 +67,7 @@ class WebhookEndpoint:
     tell: Tell | None = None
     """Tells others of an event before the handlers are called: receivers of a signal."""
     tells_all: Callable[[], bool] = lambda: False
-    """Tells whether there may be others to tell of events without a handler."""
+    """Tells whether events without a handler have other receivers, such as those of a signal."""
 
     _throttle: LogThrottle = field(default_factory=lambda: LogThrottle(log), init=False, repr=False)
 
@@ -126,7 +126,7 @@ class WebhookEndpoint:
             self._throttle.warn(f"refused {error.status}", "a webhook was refused: %s", error, silence=MINUTE)
             return WebhookResponse(error.status, _json(str(error)))
         if isinstance(error, SoundpostError):
-            log.error("webhooks are not taken, because of a mistake in the application: %s", error)
+            log.error("webhooks are refused because of a mistake in the application: %s", error)
         else:
             log.error("webhooks are not taken", exc_info=error)
         return WebhookResponse(500, _json("the application's log has the reason"))

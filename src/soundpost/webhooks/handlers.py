@@ -101,7 +101,7 @@ def handler_of(event_name: str, channel: str | None, client_event: str | None, c
                 f"{what}: it has no parameter {wanted!r}, which the pattern {channel!r} has: add it, or write '*' there"
             )
     if _has_yield(callback):
-        raise RouteError(f"{what}: it has a 'yield', so a call runs nothing of it: leave out the 'yield'")
+        raise RouteError(f"{what}: it has a 'yield', so a call would run none of it: remove the 'yield'")
     try:
         read_data = reader_of(annotations.get("data", Any) if sources.get("data") == "data" else Any)
     except RouteError as error:
@@ -191,7 +191,7 @@ def _is_declared(parameter: inspect.Parameter, annotation: Any) -> bool:
 
 
 def _annotations(callback: Callable[..., Any]) -> dict[str, Any]:
-    """Return a function's annotations, evaluated as far as they name what is known already."""
+    """Return a function's annotations, evaluated if all their names are defined."""
     try:
         return get_type_hints(callback, include_extras=True)
     except Exception:

@@ -30,10 +30,10 @@ Callback = TypeVar("Callback", bound=Callable[..., Any])
 Invoke = Callable[[Handler, dict[str, Any]], Callable[[], Any]]
 """Returns the call of a handler with its arguments, as a step."""
 Tell = Callable[[WebhookEvent], Callable[[], Any] | None]
-"""Returns the call that tells others of an event, as a step; None if there is nobody to tell."""
+"""Returns the call that passes an event to other receivers, as a step; None without receivers."""
 
 TOLD: Final = "webhook_received"
-"""The name of what is told of every event: a signal."""
+"""The name of the step that sends a signal for every event."""
 _LONGEST_REASON: Final = 300
 
 
@@ -97,7 +97,7 @@ class Webhooks:
 
         if callable(name):
             raise RouteError(
-                f"webhook handler {callback_name(name)}: the decorator wants an event's name: "
+                f"webhook handler {callback_name(name)}: the decorator needs the name of an event: "
                 "@webhooks.on('member_added')"
             )
 
@@ -156,7 +156,7 @@ class Webhooks:
     def _calls(
         self, event: WebhookEvent, invoke: Invoke, tell: Tell | None
     ) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
-        """Yield what is to be called for an event: its name, and a function that returns the call."""
+        """Yield the steps for an event: the name of each, and a function that returns its call."""
         told = None if tell is None else tell(event)
         if told is not None:
             yield TOLD, partial(_same, told)
@@ -170,7 +170,7 @@ class Webhooks:
         key = _key(name, event)
         with self._lock:
             if key in self._at_work:
-                return Failure(name, event, StillHandled(f"{name} is still at work on the event"))
+                return Failure(name, event, StillHandled(f"{name} is still handling the event"))
             self._at_work.add(key)
         try:
             if event.id and (yield from self._is_seen(key)):
@@ -201,8 +201,8 @@ class Webhooks:
             if str(each) == str(handler):
                 if _place(each) != _place(handler):
                     raise RouteError(
-                        f"webhook handler {handler}: another function has this name: give each a name of its own, by "
-                        "which it is known when an event is sent again"
+                        f"webhook handler {handler}: another function has this name: give each handler its own name, "
+                        "which is needed when an event is sent again"
                     )
                 self._handlers[number] = handler  # its module was reloaded, or the application was made again
                 return

@@ -66,7 +66,7 @@ def verify(body: bytes, headers: Mapping[str, str], secrets: Mapping[str, str]) 
 
 
 def _age(body: bytes) -> float:
-    """Return the age of a body in seconds; 0 for one that does not tell its time."""
+    """Return the age of a body in seconds; 0 for a body without a time."""
     try:
         sent = _read_time(body).time_ms
     except JsonError:

@@ -49,7 +49,7 @@ class Command(BaseCommand):
         trigger.add_argument("event", help="its name, as the browser listens to it")
         trigger.add_argument("data", nargs="?", default="{}", help="JSON, or a text; - reads it from stdin")
         trigger.add_argument("--via", help="connection to send it through")
-        trigger.add_argument("--socket-id", help="connection that is not to get it")
+        trigger.add_argument("--socket-id", help="socket id of the connection that should not get the event")
 
     def run_from_argv(self, argv: list[str]) -> None:
         """Run the command; Django's own options may stand anywhere, as with other commands."""
@@ -79,7 +79,7 @@ class Command(BaseCommand):
         for line in table_of(channels):
             self.stdout.write(line)
         if not len(channels):
-            self.stderr.write("There are no channel routes: they are in the channels.py of installed apps.")
+            self.stderr.write("There are no channel routes: write them in the channels.py of an installed app.")
         for module, error in failures.items():
             self.stderr.write(f"{module} failed, and has no routes: {error}")
 
