@@ -62,12 +62,12 @@ async function request(method, path, body, signal) {
     });
   } catch (error) {
     if (error.name === 'AbortError') throw error;
-    throw new ApiError(0, 'The server could not be reached. Check that it runs, then try again.');
+    throw new ApiError(0, 'The server could not be reached. Check that the server runs, then try again.');
   }
   if (response.status === 204) return null;
   const answer = await response.json().catch((error) => {
     if (error.name === 'AbortError') throw error;
-    if (response.ok) throw new ApiError(0, 'The answer of the server broke off. Check that it runs, then try again.');
+    if (response.ok) throw new ApiError(0, 'The server’s answer was incomplete. Check that the server runs, then try again.');
     return null;
   });
   if (response.ok) return answer;

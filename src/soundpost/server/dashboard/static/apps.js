@@ -15,7 +15,7 @@ export function open(view, { live, signal, session }) {
   const body = scrollable('apps');
   view.append(heading('Apps', el('p', { class: 'head-text' }, 'Figures since the start of the hosts')), el('div', { class: 'card list-card' }, body));
   const show = () => replace(body, session.apps.length ? table('apps', COLUMNS, session.apps.map((app) => row(app, live)))
-    : empty('The server has no app.', 'An app is what clients connect to: a key and a secret. Add one below [[apps]] in soundpost.toml.'));
+    : empty('The server has no app.', 'Clients connect to an app, which has a key and a secret. Add one below [[apps]] in soundpost.toml.'));
   show();
   live.listen(show, signal);
 }

@@ -22,7 +22,7 @@ function ofHost(host, newest) {
   if (newest - host.at > OLD_AFTER) {
     found.push([`${name} says nothing.`, `Its last figures are ${duration(newest - host.at)} old. Look at its log.`, 'bad']);
   }
-  if (host.draining) found.push([`${name} is draining.`, 'It takes no new connections, and ends when its clients have left.', 'warn']);
+  if (host.draining) found.push([`${name} is draining.`, 'The server takes no new connections, and ends when its clients have left.', 'warn']);
   if (redis?.state === 'away') {
     found.push([`${name} has lost Redis.`, `${count(redis.waiting_events, 'event')} (${bytes(redis.waiting_bytes)}) wait. `
       + 'Its clients do not get the events of other hosts until Redis is back.', 'bad']);
@@ -38,7 +38,7 @@ function ofHost(host, newest) {
   }
   for (const endpoint of host.webhooks) {
     if (endpoint.stopped) {
-      found.push([`Webhooks to ${endpoint.url} have stopped.`, 'The endpoint answered 410. It gets events again after soundpost reload.', 'bad']);
+      found.push([`Webhooks to ${endpoint.url} have stopped.`, 'The endpoint answered 410. It gets events again after ‘soundpost reload’.', 'bad']);
     } else if (endpoint.last_error) {
       found.push([`Webhooks to ${endpoint.url} fail.`, `At the last attempt the endpoint ${endpoint.last_error}. Events that wait: ${number(endpoint.waiting)}.`, 'bad']);
     }

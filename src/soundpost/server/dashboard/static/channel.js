@@ -59,5 +59,5 @@ function history(kept, keepsHistory) {
   }
   return card('History', el('p', { class: 'card-text' }, keepsHistory
     ? 'No events of this channel are kept. The patterns below [[apps.history]] decide which channels keep some.'
-    : 'The app keeps no history. With [[apps.history]] in soundpost.toml, clients that were away get what they missed.'));
+    : 'The app keeps no history. With [[apps.history]] in soundpost.toml, clients that were away get the events that they missed.'));
 }

@@ -16,7 +16,7 @@ export function open(view, { app, route, signal }) {
   const search = searchField('search', 'Search channels', route.query.search);
   const kind = select('kind', 'Kind', KINDS, route.query.kind || '');
   const form = el('form', { class: 'filters', role: 'search' }, search, kind);
-  view.append(heading('Channels', el('p', { class: 'head-text' }, 'Channels that have subscribers now')), pagedList({
+  view.append(heading('Channels', el('p', { class: 'head-text' }, 'Channels with subscribers')), pagedList({
     signal, name: 'channels', form, columns: COLUMNS,
     fields: { search: search.querySelector('input'), kind },
     load: async (query, aborted) => {

@@ -19,7 +19,7 @@ export function open(view, { app, route: { query }, signal }) {
   const channel = text('channel', 'On channel', query.channel);
   const user = text('user', 'Of user', query.user);
   const form = el('form', { class: 'filters', role: 'search' }, search, channel, user);
-  view.append(heading('Connections', el('p', { class: 'head-text' }, 'Clients that are connected now')), pagedList({
+  view.append(heading('Connections', el('p', { class: 'head-text' }, 'Connected clients')), pagedList({
     signal, name: 'connections', form, columns: COLUMNS,
     fields: { search: search.querySelector('input'), channel, user },
     load: async (asked, aborted) => {

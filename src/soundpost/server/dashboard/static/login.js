@@ -13,7 +13,7 @@ export function open(view, { enter }) {
   const result = el('p', { class: 'result', id: 'login-result', role: 'alert' });
   const form = el('form', { class: 'card login' },
     el('h1', { tabindex: '-1' }, 'Log in'),
-    el('p', { class: 'hint' }, 'The password of this server’s dashboard. Whoever runs the server sets it by the command ',
+    el('p', { class: 'hint' }, 'The password of this server’s dashboard. The server’s operator sets it with the command ',
       el('code', null, 'soundpost dashboard password'), '.'),
     el('div', { class: 'field' }, el('label', { for: 'password' }, 'Password'), password), result, button);
   form.addEventListener('submit', async (event) => {

@@ -18,7 +18,7 @@ export function open(view, { route: { query }, signal }) {
   const form = el('form', { class: 'filters', role: 'search' }, search, kind);
   const trouble = el('div');
   const body = el('div', { class: 'stack' });
-  view.append(heading('Refused', el('p', { class: 'head-text' }, 'Clients and requests that were turned away lately, and what to do about it')), form, trouble, body);
+  view.append(heading('Refused', el('p', { class: 'head-text' }, 'Refused clients and requests, with the reason and the way out')), form, trouble, body);
   let refusals = [];
   let missing = [];
   const show = () => {
@@ -49,7 +49,7 @@ function row(line) {
       line.count > 1 && el('span', { class: 'badge' }, count(line.count, 'time')),
       el('time', { title: moment(line.at) }, ago(line.at))),
     el('p', { class: 'reason' }, line.reason),
-    line.left_out > 0 && el('p', { class: 'hint' }, `After it, ${count(line.left_out, 'refusal')} of the same kind came too fast to be kept one by one.`),
+    line.left_out > 0 && el('p', { class: 'hint' }, `After it, ${count(line.left_out, 'refusal')} of the same kind came too fast to be kept.`),
     el('dl', { class: 'line-facts' }, about.filter(([, value]) => value).map(([name, value]) =>
       el('div', null, el('dt', null, name), el('dd', { class: 'mono' }, value)))));
 }

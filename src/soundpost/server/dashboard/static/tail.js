@@ -78,7 +78,7 @@ export function open(view, { app, route: { query }, signal }) {
     state.textContent = 'Connecting';
     stream = new Stream(`tail${asQuery({ app, ...asked })}`, {
       onMessage: take,
-      onState: (now, reason) => { state.textContent = now === 'connected' ? `Shows what happens now: ${of || `the whole app ${app}`}` : reason ? `Nothing is shown: ${reason}.` : 'The tail is broken off. It goes on by itself; what happens until then is not shown.'; },
+      onState: (now, reason) => { state.textContent = now === 'connected' ? `Shows what happens now: ${of || `the whole app ${app}`}` : reason ? `Nothing is shown: ${reason}.` : 'The connection of the tail was lost. It connects again by itself; messages until then are missing.'; },
     });
   }
 

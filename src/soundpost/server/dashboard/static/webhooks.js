@@ -55,7 +55,7 @@ function card(endpoint, resend) {
       endpoint.retry_at != null && ` Next attempt in ${duration(endpoint.retry_at - Date.now() / 1000)}.`),
     recent.length
       ? scrollable(`recent deliveries to ${endpoint.url}`, table('Recent deliveries', COLUMNS, recent.map((delivery) => row(endpoint, delivery, resend))))
-      : empty('Nothing was sent yet.', 'Deliveries appear here as soon as something happens that the endpoint wants to know.'));
+      : empty('Nothing was sent yet.', 'Deliveries appear here after the next event for this endpoint.'));
 }
 
 function row(endpoint, delivery, resend) {

@@ -312,7 +312,7 @@ async function publish() {
   }
   if (radio('whisper').checked) {
     const room = channels.get(channel);
-    if (!room || room.state !== 'subscribed') return showResult(result, `Subscribe to ${channel} first: a whisper goes over this page's own subscription.`, 'bad');
+    if (!room || room.state !== 'subscribed') return showResult(result, `Subscribe to ${channel} first: a whisper needs a subscription of this page.`, 'bad');
     client.send(event.startsWith('client-') ? event : `client-${event}`, data, channel);
     return showResult(result, 'Whispered to the other subscribers. The sender gets no copy.');
   }
