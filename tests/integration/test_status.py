@@ -387,7 +387,7 @@ def test_root_does_not_ask_whom_a_path_alone_vouches_for(command: str) -> None:
         done = sh.run(command, "--port", str(port))
         assert done.returncode == 1
         assert done.stdout == ""
-        assert f"/soundpost/control-{port}.sock belongs to user nobody, who does not listen there" in done.stderr
+        assert f"/soundpost/control-{port}.sock belongs to user nobody, who does not listen on this port" in done.stderr
         assert "owned" not in done.stderr
         assert str(port) not in sh.run("status", "--port", "1").stderr, "nor is it named as one that runs here"
 
