@@ -25,7 +25,7 @@ __all__ = ["impatient_stage"]
 @scene("wrong-address-in-backend", "a backend with another port than the server's, on which nothing listens")
 def _(on: Stage) -> CheckPlan:
     inside = place(on.server.port)
-    return both(inside, place(on.closed_port()), inside=inside, backend_told="backend.env: SOUNDPOST_PORT")
+    return both(inside, place(on.closed_port()), inside=inside, backend_source="backend.env: SOUNDPOST_PORT")
 
 
 @scene("public-address-unknown", "a server on 127.0.0.1 with a `hostname`, which has no https")

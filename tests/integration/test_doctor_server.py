@@ -388,7 +388,7 @@ def test_an_origin_that_the_server_has_not_read_yet(on: Stage) -> None:
     ],
 )
 def test_a_wrong_secret_is_corrected_where_it_is_told(on: Stage, place_of_secret: str, told: str) -> None:
-    wanted = both(place(on.server.port), secret="old-secret", credentials_told={"secret": place_of_secret})
+    wanted = both(place(on.server.port), secret="old-secret", credential_sources={"secret": place_of_secret})
     (step,) = examined(wanted).faults
     assert told in (step.fix or "")
     assert ("REVERB" in (step.fix or "")) == ("REVERB" in place_of_secret)

@@ -10,7 +10,7 @@ from soundpost.tools.doctor.base_url import parse_base_url
 from soundpost.tools.doctor.contradictions import contradictions
 from soundpost.tools.doctor.dotenv import read_env_file
 from soundpost.tools.doctor.findings import FaultFound
-from soundpost.tools.doctor.told_address import ToldAddress
+from soundpost.tools.doctor.sourced_address import SourcedAddress
 from support.doctor_env_cases import BACKEND, CASES, FRONTEND, LARAVEL, WELL, Case
 
 
@@ -18,7 +18,7 @@ def found(folder: Path, files: dict[str, str], url: str | None = None) -> list[F
     for name, text in files.items():
         (folder / name).write_text(text)
     read = tuple(read_env_file(folder / name, name) for name in files)
-    return contradictions(read, None if url is None else ToldAddress(parse_base_url(url), "--url"))
+    return contradictions(read, None if url is None else SourcedAddress(parse_base_url(url), "--url"))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.code}: {case.set_up}")

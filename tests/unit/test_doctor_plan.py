@@ -160,7 +160,7 @@ def test_whose_word_counts(name: str, tmp_path: Path, monkeypatch: pytest.Monkey
     assert plan.public is None or plan.public.url == public
     assert (plan.public is None) == (public is None)
     assert plan.backend is not None
-    assert (plan.backend.url, plan.backend_told) == (backend, told)
+    assert (plan.backend.url, plan.backend_source) == (backend, told)
     if name != "a source file":
         assert (plan.key, plan.app_id, plan.secret) == ("k1", "1", SECRET)
 
@@ -187,7 +187,7 @@ def test_a_named_backend_with_wrong_credentials_keeps_them(
     files = {"soundpost.toml": TOML.format(PUBLIC), "x.env": f"{app}SOUNDPOST_PORT=9000\n"}
     plan = Folder(files, ("x.env",)).plan(tmp_path, monkeypatch)
     assert f"SOUNDPOST_APP_ID={plan.app_id}\nSOUNDPOST_APP_KEY={plan.key}\n" in app
-    assert plan.credentials_told["key"] == "x.env: SOUNDPOST_APP_KEY"
+    assert plan.credential_sources["key"] == "x.env: SOUNDPOST_APP_KEY"
     assert plan.public is not None
     assert plan.public.url == "https://ws.example.com"
 
@@ -246,7 +246,7 @@ def test_settings_of_an_application_count_above_the_folder(tmp_path: Path, monke
         plan = Folder({"soundpost.toml": TOML.format(PUBLIC)}).plan(tmp_path, monkeypatch)
     assert plan.backend is not None
     assert plan.inside is not None
-    assert (plan.backend.url, plan.backend_told) == ("http://127.0.0.1:18910", "settings.SOUNDPOST")
+    assert (plan.backend.url, plan.backend_source) == ("http://127.0.0.1:18910", "settings.SOUNDPOST")
     assert plan.inside.url == "http://127.0.0.1:18910"
     assert (plan.key, plan.app_id, plan.secret) == ("k5", "5", "hill-2-copper")
 
@@ -255,7 +255,7 @@ def test_the_public_address_of_an_application(tmp_path: Path, monkeypatch: pytes
     with called(tmp_path, {"host": "shop.example.com", "port": 443, "scheme": "https", "path": "/rt"}):
         plan = Folder({}).plan(tmp_path, monkeypatch)
     assert plan.public is not None
-    assert (plan.public.url, plan.public_told) == ("https://shop.example.com/rt", "settings.SOUNDPOST")
+    assert (plan.public.url, plan.public_source) == ("https://shop.example.com/rt", "settings.SOUNDPOST")
 
 
 def test_options_and_named_files_count_above_an_application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,7 +270,7 @@ def test_an_application_s_example_secret_is_noted(tmp_path: Path, monkeypatch: p
     with called(tmp_path, secret="your-app-secret"):
         plan = Folder({}).plan(tmp_path, monkeypatch)
     assert plan.placeholders == ("the secret of app 5 in settings.SOUNDPOST",)
-    assert plan.public_told == "settings.SOUNDPOST"
+    assert plan.public_source == "settings.SOUNDPOST"
 
 
 def test_nothing_to_examine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

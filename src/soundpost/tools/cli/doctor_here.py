@@ -21,7 +21,7 @@ from soundpost.tools.doctor.base_url import BaseUrl, parse_base_url
 from soundpost.tools.doctor.env_settings import EnvSettings
 from soundpost.tools.doctor.hosts import is_loopback, is_unspecified
 from soundpost.tools.doctor.plan import UnknownPublic
-from soundpost.tools.doctor.told_address import ToldAddress, app_url_in, backend_in, places_of, public_in
+from soundpost.tools.doctor.sourced_address import SourcedAddress, app_url_in, backend_in, places_of, public_in
 from soundpost.wire.addresses import is_loopback_host
 
 _OF_APPLICATIONS: Final = ("SOUNDPOST_PUBLIC_", "SOUNDPOST_BROADCAST_", "SOUNDPOST_URL", "SOUNDPOST_DELIVER")
@@ -32,7 +32,7 @@ _PARTS: Final = ("URL", "HOST", "PORT", "SCHEME")
 class PublicHere(NamedTuple):
     """Address for browsers by the configuration here."""
 
-    address: ToldAddress
+    address: SourcedAddress
     is_stated: bool
     """True if a setting for it says the address: ``public_url``, or ``SOUNDPOST_PUBLIC_…``."""
     is_known: bool
@@ -45,18 +45,18 @@ def public_here(loaded: Loaded, here: EnvSettings, config: Path | None) -> Publi
     address = _place_of(browser_address(loaded))
     public = loaded.public
     if any(part is not None for part in (public.host, public.port, public.scheme, public.path)):
-        told = places_of(here.public(part) for part in _PARTS) or _configured_public(config)
+        source = places_of(here.public(part) for part in _PARTS) or _configured_public(config)
         is_known = public.host is not None or not _is_behind_a_proxy(loaded)
-        return PublicHere(ToldAddress(address, told), is_stated=is_known, is_known=is_known)
+        return PublicHere(SourcedAddress(address, source), is_stated=is_known, is_known=is_known)
     frontend = public_in(here)
     if frontend is not None:
         return PublicHere(frontend, is_stated=False, is_known=True)
     application = calling_application().server
     if application is not None:
-        told = application.place
+        source = application.place
     else:
-        told = (loaded.backend.host is not None and _published_places(here)) or f"{config or FILE_NAME}: [server]"
-    return PublicHere(ToldAddress(address, told), is_stated=False, is_known=not _is_behind_a_proxy(loaded))
+        source = (loaded.backend.host is not None and _published_places(here)) or f"{config or FILE_NAME}: [server]"
+    return PublicHere(SourcedAddress(address, source), is_stated=False, is_known=not _is_behind_a_proxy(loaded))
 
 
 def _configured_public(config: Path | None) -> str:
@@ -76,17 +76,17 @@ def unknown_public(loaded: Loaded) -> UnknownPublic:
     return UnknownPublic(f"hostname is {server.hostname}, but the server listens {where} only", guess)
 
 
-def backend_here(loaded: Loaded, here: EnvSettings) -> ToldAddress | None:
+def backend_here(loaded: Loaded, here: EnvSettings) -> SourcedAddress | None:
     """Return the address to which applications publish; None for a server on a Unix socket only."""
     application = calling_application().server
     if application is not None:
-        return ToldAddress(_place_of(published_address(loaded)), application.place)
+        return SourcedAddress(_place_of(published_address(loaded)), application.place)
     if app_url_in(here) is not None:
         return backend_in(here)
     if loaded.backend.host is None and loaded.settings.server.unix_socket is not None:
         return None
-    told = _published_places(here) or "the server's own address"
-    return ToldAddress(_place_of(published_address(loaded)), told)
+    source = _published_places(here) or "the server's own address"
+    return SourcedAddress(_place_of(published_address(loaded)), source)
 
 
 def inside_of(server: ServerSettings) -> BaseUrl:
@@ -170,11 +170,11 @@ def _is_behind_a_proxy(loaded: Loaded) -> bool:
 
     A server on loopback without any name is one for development: its browsers are on the same machine.
     """
-    server, told = loaded.settings.server, loaded.backend.host
-    if told is not None and told not in LOCAL_HOSTS:
+    server, host = loaded.settings.server, loaded.backend.host
+    if host is not None and host not in LOCAL_HOSTS:
         return False
     if server.unix_socket is not None:
-        return told is None
+        return host is None
     has_name = server.hostname is not None and not (is_loopback(server.hostname) or is_unspecified(server.hostname))
     return has_name and is_loopback_host(server.host) and server.tls.certificate is None
 

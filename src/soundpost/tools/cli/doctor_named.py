@@ -12,7 +12,7 @@ from soundpost.tools.cli.doctor_options import DoctorOptions
 from soundpost.tools.doctor.base_url import BaseUrl, parse_base_url
 from soundpost.tools.doctor.dotenv import Value
 from soundpost.tools.doctor.env_settings import EnvSettings
-from soundpost.tools.doctor.told_address import ToldAddress, app_url_in, backend_in, public_in
+from soundpost.tools.doctor.sourced_address import SourcedAddress, app_url_in, backend_in, public_in
 
 _NOTHING: Final = Value("", "")
 
@@ -20,8 +20,8 @@ _NOTHING: Final = Value("", "")
 class NamedSettings(NamedTuple):
     """Addresses and credentials from options and files; None or empty if not given."""
 
-    public: ToldAddress | None
-    backend: ToldAddress | None
+    public: SourcedAddress | None
+    backend: SourcedAddress | None
     app_id: Value
     key: Value
     secret: Value
@@ -58,11 +58,11 @@ def _credentials_in(env: EnvSettings) -> list[dict[str, Value]]:
 
 def _first(name: str, sources: list[dict[str, Value]]) -> Value:
     """Return the value of the first source that has one, without a place where none has."""
-    told = (source[name] for source in sources if name in source)
-    return next((each._replace(text=each.text.strip()) for each in told if each.text.strip()), _NOTHING)
+    given = (source[name] for source in sources if name in source)
+    return next((each._replace(text=each.text.strip()) for each in given if each.text.strip()), _NOTHING)
 
 
-def _address_and_key(options: DoctorOptions) -> tuple[ToldAddress | None, Value]:
+def _address_and_key(options: DoctorOptions) -> tuple[SourcedAddress | None, Value]:
     """Return base URL and key of ``--url``, which may be a whole WebSocket URL from a browser's console."""
     given = Value(options.key or "", "--key")
     if options.url is None:
@@ -71,12 +71,12 @@ def _address_and_key(options: DoctorOptions) -> tuple[ToldAddress | None, Value]
     head, found, key = urlsplit(options.url).path.rpartition("/app/")
     if found and key:
         place: BaseUrl = address.base_url._replace(path=head.rstrip("/"))
-        return ToldAddress(place, "--url"), given if given.text else Value(unquote(key), "--url")
+        return SourcedAddress(place, "--url"), given if given.text else Value(unquote(key), "--url")
     return address, given
 
 
-def _told(url: str, option: str) -> ToldAddress:
+def _told(url: str, option: str) -> SourcedAddress:
     try:
-        return ToldAddress(parse_base_url(url), option)
+        return SourcedAddress(parse_base_url(url), option)
     except ConfigurationError as error:
         raise typer.BadParameter(f"{option}: {error}") from None

@@ -32,8 +32,8 @@ from soundpost.tools.doctor.dotenv import read_env_file
 from soundpost.tools.doctor.env_settings import EnvSettings
 from soundpost.tools.doctor.findings import FaultFound
 from soundpost.tools.doctor.network import connect, look_up_addresses
-from soundpost.tools.doctor.told_address import (
-    ToldAddress,
+from soundpost.tools.doctor.sourced_address import (
+    SourcedAddress,
     app_url_in,
     backend_in,
     page_in,
@@ -56,7 +56,7 @@ def plan_of(options: DoctorOptions) -> CheckPlan:
         key=named.key.text,
         app_id=named.app_id.text,
         secret=named.secret.text,
-        credentials_told={"key": named.key.place, "app_id": named.app_id.place, "secret": named.secret.place},
+        credential_sources={"key": named.key.place, "app_id": named.app_id.place, "secret": named.secret.place},
         origin=options.origin or page_in(EnvSettings(files)),
         verify=not options.insecure,
         slow=options.slow,
@@ -66,7 +66,7 @@ def plan_of(options: DoctorOptions) -> CheckPlan:
     plan = _with_addresses(plan, named.public, named.backend)
     plan = _with_configuration(plan, options, here)
     if plan.backend is None:
-        plan = replace(plan, backend=plan.public, backend_told=plan.public_told)
+        plan = replace(plan, backend=plan.public, backend_source=plan.public_source)
     if plan.public is not None and not plan.key:
         raise typer.BadParameter("--key is missing: the app's key, with which browsers connect")
     if plan.public is None and not files and plan.connections is None and not plan.can_publish:
@@ -77,12 +77,12 @@ def plan_of(options: DoctorOptions) -> CheckPlan:
     return plan
 
 
-def _with_addresses(plan: CheckPlan, public: ToldAddress | None, backend: ToldAddress | None) -> CheckPlan:
+def _with_addresses(plan: CheckPlan, public: SourcedAddress | None, backend: SourcedAddress | None) -> CheckPlan:
     """Return the plan, with these addresses where it has none."""
     if plan.public is None and public is not None:
-        plan = replace(plan, public=public.base_url, public_told=public.told)
+        plan = replace(plan, public=public.base_url, public_source=public.source)
     if plan.backend is None and backend is not None:
-        plan = replace(plan, backend=backend.base_url, backend_told=backend.told)
+        plan = replace(plan, backend=backend.base_url, backend_source=backend.source)
     return plan
 
 
@@ -105,7 +105,7 @@ def _with_configuration(plan: CheckPlan, options: DoctorOptions, here: EnvSettin
     if app is not None:
         plan = replace(plan, key=plan.key or app.key, app_id=plan.app_id or app.id, secret=plan.secret or app.secret)
         if application is not None and not is_app_named:
-            plan = replace(plan, credentials_told=dict.fromkeys(("key", "app_id", "secret"), application.place))
+            plan = replace(plan, credential_sources=dict.fromkeys(("key", "app_id", "secret"), application.place))
     if application is not None and application.site_url:
         return _of_embedded_server(plan, options, here, loaded, application)
     inside = inside_of(loaded.settings.server)
@@ -115,7 +115,7 @@ def _with_configuration(plan: CheckPlan, options: DoctorOptions, here: EnvSettin
     if public.is_stated:
         plan = replace(plan, stated_public=plan.stated_public or public.address)
     if plan.public is None and not public.is_known:
-        plan = replace(plan, public=inside, public_told="the server itself", unknown_public=unknown_public(loaded))
+        plan = replace(plan, public=inside, public_source="the server itself", unknown_public=unknown_public(loaded))
     plan = _with_addresses(plan, public.address, backend_here(loaded, here))
     return replace(
         plan,
@@ -133,7 +133,7 @@ def _of_embedded_server(
     plan: CheckPlan, options: DoctorOptions, here: EnvSettings, loaded: Loaded, application: ApplicationServer
 ) -> CheckPlan:
     """Return the plan for a server that is embedded in the application's site: no other server runs here."""
-    site = ToldAddress(parse_base_url(application.site_url), f"{application.place}: the site's address")
+    site = SourcedAddress(parse_base_url(application.site_url), f"{application.place}: the site's address")
     public = public_here(loaded, here, options.config)
     plan = _with_addresses(plan, public.address if public.is_stated else site, site)
     return replace(plan, is_embedded=True, placeholders=placeholders_in(loaded, plan))

@@ -37,10 +37,12 @@ class TextReport:
     def check_began(self, check: str, base_url: BaseUrl | None) -> None:
         """Print a check's heading."""
         title, plan = TITLES[check], self._plan
-        told = {"browser": (plan.public, plan.public_told), "backend": (plan.backend, plan.backend_told)}.get(check)
-        if told is not None and base_url is not None:
+        addressed = {"browser": (plan.public, plan.public_source), "backend": (plan.backend, plan.backend_source)}.get(
+            check
+        )
+        if addressed is not None and base_url is not None:
             title += f": {base_url.url}"
-            title += f" ({told[1]})" if told[1] and base_url == told[0] else ""
+            title += f" ({addressed[1]})" if addressed[1] and base_url == addressed[0] else ""
         if check == "webhooks" and base_url is not None:
             title += f": {base_url.url}"
         if check == "idle":

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 from soundpost.tools.doctor.answered_by import answered_by, is_page, response_text
 from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.exchange import RawResponse, fetch
-from soundpost.tools.doctor.faults.server import TOLD_BY_REVERB_VARIABLES
+from soundpost.tools.doctor.faults.server import FROM_REVERB_VARIABLES
 from soundpost.tools.doctor.findings import FaultFound, one_line
 from soundpost.tools.doctor.plan import CheckPlan
 from soundpost.tools.doctor.refusals import path_fault, proxy_fault
@@ -74,9 +74,9 @@ class Api(NamedTuple):
             return shared
         status, text = response.status, response_text(response)
         if "No matching application" in text:
-            return FaultFound("app-id-unknown", app_id=plan.app_id, told=plan.told("app_id"))
+            return FaultFound("app-id-unknown", app_id=plan.app_id, source=plan.source_of("app_id"))
         if "is not the key of app" in text:
-            return FaultFound("app-key-mismatch", key=plan.key, app_id=plan.app_id, told=plan.told("key"))
+            return FaultFound("app-key-mismatch", key=plan.key, app_id=plan.app_id, source=plan.source_of("key"))
         if status == 403 and not is_page(response):
             return FaultFound("app-disabled") if "disabled" in text else self._other(response)
         prefix = _PREFIX.search(text)
@@ -99,13 +99,13 @@ class Api(NamedTuple):
             return clock_fault("clock-skew", skew)
         if "ignature" in text:
             clock = "" if skew is None else f" (it is not the clock, which differs by {_seconds(skew)})"
-            place = self.plan.credentials_told.get("secret", "")
+            place = self.plan.credential_sources.get("secret", "")
             return FaultFound(
                 "app-secret-wrong",
-                TOLD_BY_REVERB_VARIABLES if "REVERB_" in place else "",
+                FROM_REVERB_VARIABLES if "REVERB_" in place else "",
                 app_id=self.plan.app_id,
                 clock=clock,
-                told=self.plan.told("secret"),
+                source=self.plan.source_of("secret"),
                 to=f" to {place}" if place else "",
             )
         return self._other(response)

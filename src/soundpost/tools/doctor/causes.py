@@ -9,7 +9,7 @@ from typing import Final
 from soundpost.tools.doctor.api import Api, clock_fault
 from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.exchange import fetch
-from soundpost.tools.doctor.faults.connection import PORT_OF_THE_SITE, TOLD_BY_PUBLIC_VARIABLES, TOLD_BY_THE_SERVER
+from soundpost.tools.doctor.faults.connection import FROM_PUBLIC_VARIABLES, FROM_THE_SERVER, PORT_OF_THE_SITE
 from soundpost.tools.doctor.faults.server import ORIGIN_IS_CONFIGURED, ORIGINS_KNOWN
 from soundpost.tools.doctor.findings import FaultFound, one_line
 from soundpost.tools.doctor.hosts import is_this_machine
@@ -49,7 +49,7 @@ def browser_cause(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> Faul
     if found.code in _UNREACHED:
         cause = _other_port(found, plan, base_url)
     if found.code == "app-key-unknown":
-        found = FaultFound(found.code, **{**found.facts, "told": plan.told("key")})
+        found = FaultFound(found.code, **{**found.facts, "source": plan.source_of("key")})
     if found.code == "origin-refused":
         found = _refused_origin(found, plan)
     if cause is None and found.code in _BEHIND_A_PROXY:
@@ -116,17 +116,17 @@ def backend_cause(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> Faul
     facts = {
         "url": base_url.url,
         "problem": found.message,
-        "told": plan.backend_told or "as configured",
+        "source": plan.backend_source or "as configured",
         **inside.facts,
     }
     return FaultFound("public-address-in-backend" if is_public(base_url, plan) else "wrong-address-in-backend", **facts)
 
 
-def _situation(told: str) -> str:
+def _situation(source: str) -> str:
     """Return the situation for the place that tells browsers their address."""
-    if "SOUNDPOST_PUBLIC_" in told:
-        return TOLD_BY_PUBLIC_VARIABLES
-    return TOLD_BY_THE_SERVER if told.endswith((": public_url", ": [server]")) else ""
+    if "SOUNDPOST_PUBLIC_" in source:
+        return FROM_PUBLIC_VARIABLES
+    return FROM_THE_SERVER if source.endswith((": public_url", ": [server]")) else ""
 
 
 def is_public(base_url: BaseUrl, plan: CheckPlan) -> bool:
@@ -142,13 +142,13 @@ def _other_port(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> FaultF
         if port != base_url.port and _accepts_browsers(other, plan):
             return FaultFound(
                 "internal-port-in-browser",
-                _situation(plan.public_told),
+                _situation(plan.public_source),
                 port=base_url.port,
                 problem=_UNREACHED[found.code],
                 open=port,
                 host=base_url.host,
                 right=other.url,
-                told=plan.public_told or "as configured",
+                source=plan.public_source or "as configured",
             )
     return None
 

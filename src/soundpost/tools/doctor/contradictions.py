@@ -12,16 +12,16 @@ from soundpost.tools.doctor.dotenv import EnvFile, Value
 from soundpost.tools.doctor.env_settings import BUILT_IN, FRONTENDS, EnvSettings
 from soundpost.tools.doctor.findings import FaultFound
 from soundpost.tools.doctor.hosts import is_loopback, is_unspecified
-from soundpost.tools.doctor.told_address import ToldAddress, app_url_in, public_url_in
+from soundpost.tools.doctor.sourced_address import SourcedAddress, app_url_in, public_url_in
 
-EnvCheck = Callable[[EnvSettings, ToldAddress | None], Iterator[FaultFound]]
+EnvCheck = Callable[[EnvSettings, SourcedAddress | None], Iterator[FaultFound]]
 _OFF: Final = {"log": "written to the log", "null": "thrown away", "memory": "kept in memory"}
 _HOSTS: Final = ("SOUNDPOST_HOST", "REVERB_HOST", "SOUNDPOST_PUBLIC_HOST", *(f"{each}HOST" for each in FRONTENDS))
 _GROUPS: Final = (("SOUNDPOST_",), ("REVERB_",), ("SOUNDPOST_PUBLIC_",), *((each,) for each in FRONTENDS))
 _LISTENING: Final = ("SOUNDPOST_SERVER_", "REVERB_SERVER_")
 
 
-def contradictions(files: tuple[EnvFile, ...], public: ToldAddress | None) -> list[FaultFound]:
+def contradictions(files: tuple[EnvFile, ...], public: SourcedAddress | None) -> list[FaultFound]:
     """Return all faults of these files together; ``public`` is the address stated for browsers elsewhere, if any."""
     env = EnvSettings(tuple(file for file in files if not file.source))
     found = [oddity for file in files for oddity in file.oddities]
@@ -29,7 +29,7 @@ def contradictions(files: tuple[EnvFile, ...], public: ToldAddress | None) -> li
     return found + [fault for file in files if file.source for fault in _in_source(file)]
 
 
-def _leaks(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
+def _leaks(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFound]:
     secrets = {value.text for value in env.all_named("SOUNDPOST_APP_SECRET", "REVERB_APP_SECRET", "PUSHER_APP_SECRET")}
     for name, value in env.every():
         is_ours = re.search(r"(REVERB|SOUNDPOST|PUSHER)\w*SECRET", name) is not None
@@ -37,7 +37,7 @@ def _leaks(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]
             yield FaultFound("env-secret-in-frontend", place=value.place)
 
 
-def _placeholders(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
+def _placeholders(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFound]:
     for value in env.all_named("SOUNDPOST_APP_SECRET", "REVERB_APP_SECRET", "PUSHER_APP_SECRET"):
         if is_place_of_secret(value.text):
             yield FaultFound("secret-not-filled-in", place=value.place)
@@ -48,7 +48,7 @@ def _placeholders(env: EnvSettings, public: ToldAddress | None) -> Iterator[Faul
         yield FaultFound("placeholder-secret", place=place.place)
 
 
-def _shapes(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
+def _shapes(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFound]:
     """Yield hosts, ports and schemes that are invalid."""
     for value in env.all_named(*_HOSTS):
         host = value.text.strip()
@@ -67,7 +67,7 @@ def _shapes(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound
                 yield FaultFound("env-not-a-scheme", place=value.place, scheme=value.text.strip())
 
 
-def _credentials(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
+def _credentials(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFound]:
     given = {}
     for name in ("ID", "KEY", "SECRET"):
         first, *others = [*env.all_named(f"SOUNDPOST_APP_{name}", f"REVERB_APP_{name}"), None]
@@ -84,7 +84,7 @@ def _credentials(env: EnvSettings, public: ToldAddress | None) -> Iterator[Fault
             yield FaultFound("env-credentials-missing", place=one.place, missing=f"the app's {name.lower()}")
 
 
-def _key(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
+def _key(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFound]:
     frontend, backend = env.frontend("APP_KEY"), env.app("KEY")
     if frontend and backend and frontend.text != backend.text:
         yield FaultFound(
@@ -96,7 +96,7 @@ def _key(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
         )
 
 
-def _empty(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
+def _empty(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFound]:
     for name in ("APP_KEY", "HOST", "PORT"):
         value = env.present(*(prefix + name for prefix in FRONTENDS))
         if value is not None and not value.text.strip():
@@ -104,7 +104,7 @@ def _empty(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]
             yield FaultFound("env-frontend-empty", place=value.place, hint=hint)
 
 
-def _frontend_port(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
+def _frontend_port(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFound]:
     port = env.frontend("PORT")
     if port is None or env.server_has_tls or env.frontend_scheme != "https" or not _is_set_for_tls(env):
         return
@@ -118,7 +118,7 @@ def _is_set_for_tls(env: EnvSettings) -> bool:
     return env.frontend("SCHEME") is not None or backend is None or backend.text.strip() == "https"
 
 
-def _no_scheme(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
+def _no_scheme(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFound]:
     scheme, port = env.backend("SCHEME"), env.frontend("PORT")
     if env.frontend("HOST") is None or env.present(*(f"{each}SCHEME" for each in FRONTENDS)) is not None:
         return
@@ -126,13 +126,13 @@ def _no_scheme(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFo
         yield FaultFound("env-frontend-no-scheme", scheme="http", place=scheme.place)
 
 
-def _frontend_host(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
+def _frontend_host(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFound]:
     host = env.frontend("HOST") or env.public("HOST")
     if host is not None and is_loopback(host.text) and _is_production(env, public):
         yield FaultFound("env-frontend-localhost", place=host.place, host=host.text.strip())
 
 
-def _is_production(env: EnvSettings, public: ToldAddress | None) -> bool:
+def _is_production(env: EnvSettings, public: SourcedAddress | None) -> bool:
     environment, page = env.named("APP_ENV", "DJANGO_ENV", "FLASK_ENV", "NODE_ENV"), env.named("APP_URL")
     if environment is not None:
         return environment.text.strip().lower() in ("production", "prod", "staging")
@@ -142,7 +142,7 @@ def _is_production(env: EnvSettings, public: ToldAddress | None) -> bool:
     return public is not None and not is_loopback(public.base_url.host)
 
 
-def _schemes_and_ports(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
+def _schemes_and_ports(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFound]:
     for (prefix,) in _GROUPS:
         scheme, port = env.named(f"{prefix}SCHEME"), env.named(f"{prefix}PORT")
         if scheme and port and (scheme.text.strip(), port.text.strip()) in (("https", "80"), ("http", "443")):
@@ -155,7 +155,7 @@ def _schemes_and_ports(env: EnvSettings, public: ToldAddress | None) -> Iterator
             )
 
 
-def _backend_scheme(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
+def _backend_scheme(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFound]:
     scheme, port = env.backend("SCHEME"), env.backend("PORT")
     if scheme is None or port is None or env.server_has_tls or scheme.text.strip() != "https":
         return
@@ -163,7 +163,7 @@ def _backend_scheme(env: EnvSettings, public: ToldAddress | None) -> Iterator[Fa
         yield FaultFound("env-backend-https-internal-port", port=port.text.strip(), place=port.place)
 
 
-def _mixed_ports(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
+def _mixed_ports(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFound]:
     listening, port = env.named("SOUNDPOST_SERVER_PORT", "REVERB_SERVER_PORT"), env.backend("PORT")
     if listening is None or port is None or env.server_has_tls:
         return
@@ -177,7 +177,7 @@ def _mixed_ports(env: EnvSettings, public: ToldAddress | None) -> Iterator[Fault
         )
 
 
-def _driver(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
+def _driver(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFound]:
     if env.app("KEY") is None:
         return
     for name in ("SOUNDPOST_BROADCAST_DRIVER", "BROADCAST_CONNECTION", "BROADCAST_DRIVER"):
@@ -188,7 +188,7 @@ def _driver(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound
             return
 
 
-def _public(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
+def _public(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFound]:
     """Yield settings of the browsers' address that contradict each other."""
     url, place = public_url_in(env), env.public("URL")
     for name in ("HOST", "PORT", "SCHEME"):
@@ -196,7 +196,7 @@ def _public(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound
         if url is not None and place is not None and env.public(name) is None:
             said.insert(0, Value(str(getattr(url, name.lower())), place.place))
         if public is not None:
-            said.append(Value(str(getattr(public.base_url, name.lower())), public.told))
+            said.append(Value(str(getattr(public.base_url, name.lower())), public.source))
         for other in said[1:]:
             if not _same(name, said[0].text.strip(), other.text.strip()):
                 yield FaultFound(

@@ -96,19 +96,19 @@ class Examination:
         follows_from = cause_of(found.code, check, base_url, self._earlier)
         if follows_from is not None and found.fault.severity == "warning" and follows_from == found.code:
             return  # said before, of the same address
-        told = found if follows_from is not None or explain is None else explain(found)
-        place = str(told.facts.get("place", ""))
-        self._earlier.append(EarlierFault(found.code, follows_from or told.code, base_url, place))
+        explained = found if follows_from is not None or explain is None else explain(found)
+        place = str(explained.facts.get("place", ""))
+        self._earlier.append(EarlierFault(found.code, follows_from or explained.code, base_url, place))
         self.add(
             Step(
                 check=check,
                 name=name,
-                status=told.fault.severity if follows_from is None else "follows",
-                code=told.code,
-                message=told.message,
-                fix=_OWN_COMMAND.sub(f"'{self._command} ", told.fix) if follows_from is None else None,
+                status=explained.fault.severity if follows_from is None else "follows",
+                code=explained.code,
+                message=explained.message,
+                fix=_OWN_COMMAND.sub(f"'{self._command} ", explained.fix) if follows_from is None else None,
                 follows_from=follows_from,
-                docs=told.fault.docs,
+                docs=explained.fault.docs,
             )
         )
 

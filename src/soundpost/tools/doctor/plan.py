@@ -11,7 +11,7 @@ from typing import NamedTuple
 from soundpost.config.settings import Settings
 from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.dotenv import EnvFile
-from soundpost.tools.doctor.told_address import ToldAddress
+from soundpost.tools.doctor.sourced_address import SourcedAddress
 
 
 class UnknownPublic(NamedTuple):
@@ -29,16 +29,16 @@ class CheckPlan:
 
     public: BaseUrl | None = None
     """Base URL to which browsers connect."""
-    public_told: str = ""
-    """Place that tells ``public``: ``--url``, ``.env: SOUNDPOST_PUBLIC_PORT``, ``soundpost.toml: public_url``."""
-    stated_public: ToldAddress | None = None
+    public_source: str = ""
+    """Place of ``public``: ``--url``, ``.env: SOUNDPOST_PUBLIC_PORT``, ``soundpost.toml: public_url``."""
+    stated_public: SourcedAddress | None = None
     """Address for browsers on the command line or in the configuration; variables in files are compared with it."""
     unknown_public: UnknownPublic | None = None
-    """Set if nothing says where browsers connect, and ``public`` is the server's own address."""
+    """Set if the address for browsers is unknown, and ``public`` is the server's own address."""
     backend: BaseUrl | None = None
     """Base URL to which applications publish."""
-    backend_told: str = ""
-    """Place that tells ``backend``."""
+    backend_source: str = ""
+    """Place of the setting of ``backend``."""
     inside: BaseUrl | None = None
     """Base URL at which the server configured here listens."""
     is_embedded: bool = False
@@ -69,16 +69,16 @@ class CheckPlan:
     """Folder of Nginx's configuration on this machine."""
     letsencrypt: Path = Path("/etc/letsencrypt")
     """Folder of certbot on this machine."""
-    credentials_told: Mapping[str, str] = field(default_factory=dict)
-    """Places that tell ``key``, ``app_id`` and ``secret``, as far as they are files or options."""
+    credential_sources: Mapping[str, str] = field(default_factory=dict)
+    """Places of ``key``, ``app_id`` and ``secret`` that come from files or options."""
     public_ports: tuple[int, ...] = (443,)
     """Ports at which browsers usually find a server with TLS."""
     clock: Callable[[], float] = time.time
     """Clock that returns seconds since 1970."""
 
-    def told(self, credential: str) -> str:
-        """Return the place that tells a credential, as a part of a sentence; empty if it is not known."""
-        place = self.credentials_told.get(credential)
+    def source_of(self, credential: str) -> str:
+        """Return the place of a credential, as a part of a sentence; empty if it is unknown."""
+        place = self.credential_sources.get(credential)
         return f" ({place})" if place else ""
 
     @property

@@ -77,7 +77,7 @@ def open_established(base_url: BaseUrl, key: str, origin: str | None, *, verify:
 def refusal_fault(code: int, reason: str, base_url: BaseUrl, key: str, origin: str | None) -> FaultFound:
     """Return the fault behind an error or close code of the Pusher protocol."""
     if code == codes.APP_DOES_NOT_EXIST:
-        return FaultFound("app-key-unknown", key=one_line(key), told="", hint=_hint(key))
+        return FaultFound("app-key-unknown", key=one_line(key), source="", hint=_hint(key))
     if code == codes.UNAUTHORIZED:
         host = origin.partition("://")[2].partition(":")[0] if origin else "example.com"
         return FaultFound("origin-refused", origin=origin or "an unknown origin (none was sent)", host=host)

@@ -119,7 +119,7 @@ def _check_apps(plan: CheckPlan, inside: BaseUrl) -> None:
     """Check that the server has the apps that are configured here. Raises FaultFound."""
     apps = () if plan.settings is None else plan.settings.apps[:_MOST_APPS]
     for app in apps:
-        own = replace(plan, app_id=app.id, key=app.key, secret=app.secret, credentials_told={})
+        own = replace(plan, app_id=app.id, key=app.key, secret=app.secret, credential_sources={})
         try:
             Api(inside, own).request_channels()
         except FaultFound as found:

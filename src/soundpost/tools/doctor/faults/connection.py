@@ -9,8 +9,8 @@ from soundpost.tools.doctor.faults.fault import Fault
 
 PORT_OF_A_PROXY: Final = "the port is a proxy's"
 PORT_OF_THE_SITE: Final = "the server is embedded in a site"
-TOLD_BY_PUBLIC_VARIABLES: Final = "a variable SOUNDPOST_PUBLIC_… tells the address"
-TOLD_BY_THE_SERVER: Final = "the server's own configuration tells the address"
+FROM_PUBLIC_VARIABLES: Final = "the address comes from a variable SOUNDPOST_PUBLIC_…"
+FROM_THE_SERVER: Final = "the address comes from the server's configuration"
 RENEWED: Final = "a newer certificate is in its file on this machine"
 _RELOAD: Final = (
     "'systemctl reload nginx': {file} on this machine has a newer certificate, until {until}, which Nginx has not "
@@ -90,17 +90,17 @@ FAULTS: Final = (
     ),
     Fault(
         "internal-port-in-browser",
-        "browsers are sent to port {port} ({told}), where {problem}; port {open} of {host} serves this app with TLS",
+        "browsers are sent to port {port} ({source}), where {problem}; port {open} of {host} serves this app with TLS",
         "The browser was given the port on which the server listens (8080). From outside there is only the port "
         "on which Nginx terminates TLS.",
         "Give the browser {open}: VITE_REVERB_PORT={open}, VITE_REVERB_SCHEME=https (wsPort and wssPort: {open}, "
         "forceTLS: true), and build the frontend again. The backend keeps the internal port.",
         other_fixes={
-            TOLD_BY_PUBLIC_VARIABLES: "Remove the variables SOUNDPOST_PUBLIC_… ({told}), and say the whole address "
+            FROM_PUBLIC_VARIABLES: "Remove the variables SOUNDPOST_PUBLIC_… ({source}), and say the whole address "
             "once: SOUNDPOST_PUBLIC_URL={right}, or public_url under [server] in soundpost.toml. Then restart the "
             "application. SOUNDPOST_PORT, for the backend, stays as it is.",
-            TOLD_BY_THE_SERVER: 'Write public_url = "{right}" under [server] in soundpost.toml (or '
-            "SOUNDPOST_PUBLIC_URL={right}); now the address comes from {told}. The server keeps its own port.",
+            FROM_THE_SERVER: 'Write public_url = "{right}" under [server] in soundpost.toml (or '
+            "SOUNDPOST_PUBLIC_URL={right}); now the address comes from {source}. The server keeps its own port.",
         },
     ),
     Fault(

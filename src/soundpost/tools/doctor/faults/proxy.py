@@ -19,13 +19,13 @@ FAULTS: Final = (
     Fault(
         "upgrade-header-lost",
         "the proxy in front of the server removes the Upgrade header: the WebSocket request arrives as an ordinary one",
-        "Nginx does not forward the headers Upgrade and Connection unless it is told to.",
+        "Nginx does not forward the headers Upgrade and Connection by default.",
         _THREE_LINES,
     ),
     Fault(
         "connection-header-lost",
         "the proxy forwards the header Upgrade, but not 'Connection: Upgrade'",
-        "Nginx writes 'Connection: close' for itself unless told otherwise; a WebSocket needs both headers.",
+        "Nginx writes 'Connection: close' by default; a WebSocket needs both headers.",
         _THREE_LINES,
     ),
     Fault(

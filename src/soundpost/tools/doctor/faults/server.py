@@ -8,12 +8,12 @@ from soundpost.tools.doctor.faults.fault import Fault
 
 ORIGINS_KNOWN: Final = "the app is configured here"
 ORIGIN_IS_CONFIGURED: Final = "the configuration was changed since the server read it"
-TOLD_BY_REVERB_VARIABLES: Final = "a variable REVERB_… tells the secret"
+FROM_REVERB_VARIABLES: Final = "the secret comes from a variable REVERB_…"
 
 FAULTS: Final = (
     Fault(
         "app-key-unknown",
-        "the server has no app with the key '{key}'{told} (4001){hint}",
+        "the server has no app with the key '{key}'{source} (4001){hint}",
         "The key in the frontend is another than the server's: an old build, another environment, or a misspelling.",
         "Compare VITE_REVERB_APP_KEY (the key of laravel-echo) with SOUNDPOST_APP_KEY / REVERB_APP_KEY of the server; "
         "then build the frontend again, for the value is built in.",
@@ -83,7 +83,7 @@ FAULTS: Final = (
     ),
     Fault(
         "public-address-in-backend",
-        "the backend publishes to {url} ({told}), which fails ({problem}), while the server answers it at {inside}",
+        "the backend publishes to {url} ({source}), which fails ({problem}), while the server answers it at {inside}",
         "The backend was given the public address. Its requests leave the machine and come back through the proxy, "
         "with its redirects, challenges and firewalls.",
         "Let the backend publish inside: SOUNDPOST_HOST={host}, SOUNDPOST_PORT={port}, SOUNDPOST_SCHEME={scheme} "
@@ -91,7 +91,7 @@ FAULTS: Final = (
     ),
     Fault(
         "wrong-address-in-backend",
-        "the backend publishes to {url} ({told}), which fails ({problem}), while the server answers it at {inside}",
+        "the backend publishes to {url} ({source}), which fails ({problem}), while the server answers it at {inside}",
         "Host, port or scheme of the backend are not those of the server.",
         "Let the backend publish to the server: SOUNDPOST_HOST={host}, SOUNDPOST_PORT={port}, "
         "SOUNDPOST_SCHEME={scheme} (REVERB_HOST, REVERB_PORT, REVERB_SCHEME). Where SOUNDPOST_URL says the address, "
@@ -127,13 +127,13 @@ FAULTS: Final = (
     ),
     Fault(
         "app-id-unknown",
-        "the server has no app with the id '{app_id}'{told}",
+        "the server has no app with the id '{app_id}'{source}",
         "SOUNDPOST_APP_ID / REVERB_APP_ID of the backend is another than the server's, or another server answers.",
         "Compare it with 'id' in the server's soundpost.toml or .env.",
     ),
     Fault(
         "app-key-mismatch",
-        "the key '{key}'{told} is not that of app {app_id}",
+        "the key '{key}'{source} is not that of app {app_id}",
         "Id and key belong to different apps.",
         "Take id, key and secret from the same app.",
     ),
@@ -146,12 +146,12 @@ FAULTS: Final = (
     ),
     Fault(
         "app-secret-wrong",
-        "the signature was refused: the secret{told} is not that of app {app_id}{clock}",
+        "the signature was refused: the secret{source} is not that of app {app_id}{clock}",
         "Key and id are right, the secret is not.",
         "Copy the secret of the app from the server's configuration{to} again, without quotes and spaces; then restart "
         "the application.",
         other_fixes={
-            TOLD_BY_REVERB_VARIABLES: "Copy the secret of the app from the server's configuration to REVERB_APP_SECRET "
+            FROM_REVERB_VARIABLES: "Copy the secret of the app from the server's configuration to REVERB_APP_SECRET "
             "again, without quotes and spaces; then 'php artisan config:clear', and restart queue workers."
         },
     ),

@@ -56,7 +56,7 @@ FAULTS: Final = (
     ),
     Fault(
         "env-frontend-no-scheme",
-        "VITE_REVERB_SCHEME is not set, so laravel-echo takes https; the server is told {scheme} ({place})",
+        "VITE_REVERB_SCHEME is not set, so laravel-echo takes https; the server has {scheme} ({place})",
         "Laravel's echo.js has `VITE_REVERB_SCHEME ?? 'https'`.",
         'Write VITE_REVERB_SCHEME="${REVERB_SCHEME}", or http or https as browsers need it.',
     ),

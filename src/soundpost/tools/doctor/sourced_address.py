@@ -1,4 +1,4 @@
-"""Addresses that variables tell to applications and to browsers, and the places of these variables."""
+"""Addresses for applications and for browsers in variables, with the places of these variables."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ ENVIRONMENT = "environment"
 """Name of the environment in messages, where other variables have the name of a file."""
 
 
-class ToldAddress(NamedTuple):
-    """Base URL, and the place that tells it, such as ``backend.env: SOUNDPOST_PORT``."""
+class SourcedAddress(NamedTuple):
+    """Base URL, and the place of its setting, such as ``backend.env: SOUNDPOST_PORT``."""
 
     base_url: BaseUrl
-    told: str
+    source: str
 
 
 def variables_of(environ: Mapping[str, str]) -> EnvFile:
@@ -40,10 +40,10 @@ def app_url_in(env: EnvSettings) -> AppUrl | None:
         return None
 
 
-def backend_in(env: EnvSettings) -> ToldAddress | None:
+def backend_in(env: EnvSettings) -> SourcedAddress | None:
     """Return the address to which variables let applications publish, completed as applications do it.
 
-    None if nothing is said, or nothing that is an address.
+    None if no variable is set, or the values are no address.
     """
     values = {name: env.backend(name) for name in ("HOST", "PORT", "SCHEME")}
     values["PATH"] = env.named("SOUNDPOST_PATH")
@@ -56,11 +56,11 @@ def backend_in(env: EnvSettings) -> ToldAddress | None:
     port = said["PORT"] or (str(url.port) if url else "443" if scheme == "https" else env.server_port)
     address = _checked(scheme, host, port, said["PATH"] or (url.path if url else ""))
     places = [value if url else None, values["HOST"], values["PORT"], values["SCHEME"]]
-    return None if address is None else ToldAddress(address, places_of(places))
+    return None if address is None else SourcedAddress(address, places_of(places))
 
 
-def public_in(env: EnvSettings) -> ToldAddress | None:
-    """Return the address to which variables send browsers; None if they do not say a host for it."""
+def public_in(env: EnvSettings) -> SourcedAddress | None:
+    """Return the address to which variables send browsers; None without a host."""
     url, value = public_url_in(env), env.public("URL")
     said, places = {}, [value if url else None]
     for name in ("HOST", "PORT", "SCHEME", "PATH"):
@@ -75,7 +75,7 @@ def public_in(env: EnvSettings) -> ToldAddress | None:
     if scheme not in ("http", "https"):
         scheme = "https" if port in ("443", "") or env.frontend("HOST") else "http"
     address = _checked(scheme, host, port, said["PATH"])
-    return None if address is None else ToldAddress(address, places_of(places))
+    return None if address is None else SourcedAddress(address, places_of(places))
 
 
 def page_in(env: EnvSettings) -> str | None:
