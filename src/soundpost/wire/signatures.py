@@ -12,7 +12,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Final
 
-TIMESTAMP_WINDOW = 600
+TIMESTAMP_WINDOW: Final = 600
 """Seconds by which ``auth_timestamp`` may differ from the server's clock."""
 
 
