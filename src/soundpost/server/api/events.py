@@ -66,7 +66,7 @@ class ApiBatch(Struct):
 
 
 class _RawBatch(Struct):
-    batch: list[Raw]
+    batch: "list[Raw]"
 
 
 _LOCAL_ONLY: Final = {"delivered": "local"}
