@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import httptools
 
@@ -215,7 +215,7 @@ def _origin_form(target: bytes) -> bytes:
     if target.startswith(b"/"):
         return target
     try:
-        url = httptools.parse_url(target)
+        url: Any = httptools.parse_url(target)  # a part that is missing is None, whatever the types of httptools say
     except httptools.HttpParserInvalidURLError:
         return target
     return (url.path or b"/") + (b"?" + url.query if url.query else b"")
