@@ -195,7 +195,7 @@ class TestModule:
         told = found("")
         assert list(told) == ["soundpost.W011"]
         says = told["soundpost.W011"]
-        assert "for member_added, user_online, and no endpoint of the app '1' in soundpost.toml is" in says
+        assert "for member_added, user_online, and no endpoint of the app '1' in soundpost.toml gets" in says
         assert f'{endpoint}events = ["member_added", "user_online"]' in says
         assert "webhooks for user_online, and no" in found(endpoint)["soundpost.W011"]
         assert found(endpoint + 'events = ["member_added", "user_online"]') == {}

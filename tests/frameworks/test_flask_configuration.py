@@ -143,7 +143,7 @@ def test_two_applications_that_take_a_broadcaster_from_each_other_are_warned_abo
         sp.init_app(same)
         assert not caplog.records
         sp.init_app(forum)
-    assert "'forum' configures the broadcaster that another application has configured otherwise" in caplog.text
+    assert "'forum' takes over the broadcaster of another application, with other settings" in caplog.text
 
 
 def test_several_applications_keep_apart() -> None:

@@ -130,7 +130,7 @@ async def test_a_presence_channel_tells_its_members(server: RunningServer) -> No
 
 async def test_a_channel_nobody_is_subscribed_to(server: RunningServer) -> None:
     answer = await (await operator()).get("/api/apps/1/channels/nobody-here")
-    assert (answer.status, answer.error) == (404, "Nobody is subscribed to nobody-here, and no event of it is kept")
+    assert (answer.status, answer.error) == (404, "Nobody is subscribed to nobody-here, and it has no kept events")
     answer = await (await operator()).get("/api/apps/1/channels/a%20b")
     assert (answer.status, "letters, digits" in answer.error) == (422, True)
 

@@ -331,7 +331,7 @@ def _(on: Machine) -> Arguments:
     "a server that a signal has stopped",
     "server-hangs",
     follow=("http-timeout", "http-timeout"),
-    says=("takes connections at port", "it was stopped by a signal (SIGSTOP)", "→ 'kill -CONT "),
+    says=("accepts connections at port", "it was stopped by a signal (SIGSTOP)", "→ 'kill -CONT "),
 )
 def _(on: Machine) -> Arguments:
     on.deployed(on.proxy())
