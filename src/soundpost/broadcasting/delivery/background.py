@@ -113,23 +113,18 @@ class BackgroundDelivery:
                     f"event {messages[0]}: {queue.count} messages wait to be sent in the background, "
                     f"{self._max_waiting} may: does the server answer?"
                 )
-            if queue.thread is None and not self._start_thread(queue):
-                return False
+            if queue.thread is None:
+                thread = threading.Thread(target=self._run, args=(queue,), name="soundpost-broadcast", daemon=True)
+                queue.thread = thread  # first: a handler of signals that publishes meanwhile starts no other one
+                try:
+                    thread.start()
+                except RuntimeError:  # the machine has no more threads, or the interpreter is ending
+                    queue.thread = None
+                    return False
             queue.entries.append(_Entry(messages, self._clock()))
             queue.count += count
             if queue.is_idle:  # otherwise the thread is at work, or waits before it tries again
                 queue.changed.notify_all()
-        return True
-
-    def _start_thread(self, queue: _SendQueue) -> bool:
-        """Start the thread that sends; return False if the machine has no more threads, or the interpreter ends."""
-        thread = threading.Thread(target=self._run, args=(queue,), name="soundpost-broadcast", daemon=True)
-        queue.thread = thread  # first: a handler of signals that publishes meanwhile starts no other one
-        try:
-            thread.start()
-        except RuntimeError:
-            queue.thread = None
-            return False
         return True
 
     def _run(self, queue: _SendQueue) -> None:
@@ -269,11 +264,9 @@ class _SendQueue:
 
 def _batch(entries: Iterable[_Entry], limit: BatchLimit) -> list[_Entry]:
     """Return the first entries, as many as fit in one batch and are of about one time."""
-    # Plain loops over local names. Measured: 0.35 µs for an entry, 0.95 with what is local looked up for each.
     batch: list[_Entry] = []
-    events = size = 0
-    most_events, most_bytes = limit
-    connection, latest = "", 0.0
+    connection, events, size, latest = "", 0, 0, 0.0
+    most_events, most_bytes = limit  # local names, as every message passes here
     for entry in entries:
         messages = entry.messages
         events += len(messages)
