@@ -159,6 +159,20 @@ def test_what_is_signed_is_the_same(server: RunningServer, ours: Pusher) -> None
     assert ours.authenticate_user("1.2", user) == theirs.authenticate_user("1.2", user)
 
 
+def test_a_number_that_json_does_not_have_is_not_signed(ours: Pusher) -> None:
+    member = {"user_id": "7", "user_info": {"score": float("nan")}}
+    with pytest.raises(ValueError, match="JSON compliant"):
+        ours.authenticate("presence-x", "1.2", member)
+    with pytest.raises(ValueError, match="JSON compliant"):
+        ours.authenticate_user("1.2", {"id": "7", "score": float("inf")})
+
+
+@pytest.mark.parametrize("sent", ["9" * 500, "NaN", "Infinity"])
+def test_a_webhook_whose_time_is_no_usual_number_is_refused(ours: Pusher, sent: str) -> None:
+    body = f'{{"time_ms": {sent}, "events": []}}'
+    assert ours.validate_webhook("app-key", sign("app-secret", body), body) is None
+
+
 def test_a_webhook_is_taken_from_the_server_only(client: Any) -> None:
     body = json.dumps({"time_ms": time.time() * 1000, "events": [{"name": "channel_occupied"}]})
     assert client.validate_webhook("app-key", sign("app-secret", body), body)["events"][0]["name"] == "channel_occupied"

@@ -41,7 +41,7 @@ class Signing:
         """Return the authorization of a socket for a channel. Raises TypeError and ValueError."""
         channel = check_channel(channel)
         check_socket_id(socket_id)
-        data = json.dumps(custom_data, cls=self._json_encoder) if custom_data else None
+        data = json.dumps(custom_data, cls=self._json_encoder, allow_nan=False) if custom_data else None
         answer = {"auth": self._signature(channel_text(socket_id, channel, data))}
         if kind_of(channel).is_encrypted:
             secret = shared_secret(channel, self._calls.master_key(channel))
@@ -56,7 +56,7 @@ class Signing:
             raise ValueError("user_data has no id")
         user_data = {**user_data, "id": check_user_id(user_data["id"])}
         check_socket_id(socket_id)
-        data = json.dumps(user_data, cls=self._json_encoder)
+        data = json.dumps(user_data, cls=self._json_encoder, allow_nan=False)
         return {"auth": self._signature(user_text(socket_id, data)), "user_data": data}
 
     def webhook(self, key: str, signature: str, body: str | bytes) -> dict[str, Any] | None:
@@ -72,7 +72,8 @@ class Signing:
         except (ValueError, RecursionError):
             return None
         sent = content.get("time_ms") if isinstance(content, dict) else None
-        if not isinstance(sent, int | float) or abs(time.time() * 1000 - sent) > WEBHOOK_WINDOW * 1000:
+        now, window = time.time() * 1000, WEBHOOK_WINDOW * 1000
+        if not isinstance(sent, int | float) or not now - window <= sent <= now + window:
             return None
         found: dict[str, Any] = content
         return found
