@@ -69,6 +69,8 @@ def test_of_a_master_key() -> None:
         ({"params": [1]}, "params is of type list: a mapping of texts is expected"),
         ({"timeout": "10"}, "timeout is of type str: a number of seconds is expected"),
         ({"timeout": float("nan")}, "timeout is not a number: a number of seconds is expected"),
+        ({"timeout": -1}, "timeout is -1: seconds above 0 are expected"),
+        ({"bearer": "to\nken"}, "bearer has a line break or another control character: a token on one line"),
     ],
 )
 def test_of_an_endpoint(arguments: dict[str, Any], says: str) -> None:

@@ -156,6 +156,12 @@ def from_endpoint(
     for what, given in (("headers", headers), ("cookies", cookies), ("params", params)):
         if given is not None and not callable(given):
             check_texts(given, what)
+    if timeout <= 0:
+        raise ConfigurationError(f"timeout is {timeout}: seconds above 0 are expected")
+    if bearer and not bearer.isprintable():
+        raise ConfigurationError(
+            "bearer has a line break or another control character: a token on one line is expected"
+        )
     usual = {"Authorization": f"Bearer {bearer}"} if bearer else {}
 
     def current() -> Mapping[str, str]:
