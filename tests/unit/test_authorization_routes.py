@@ -97,6 +97,12 @@ def test_a_callback_must_take_the_parameters(routes: ChannelRoutes) -> None:
 
     with pytest.raises(RouteError, match="wants request, which the pattern does not have: it gets the user"):
         routes.private("orders.{id}")(more)
+
+    def by_position(user: Any, id: str, /) -> bool:
+        return True
+
+    with pytest.raises(RouteError, match="by_position takes 'user' by position only, but arguments are given by name"):
+        routes.private("orders.{id}")(by_position)
     assert len(routes) == 0
 
 

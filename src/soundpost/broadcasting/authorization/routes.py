@@ -264,6 +264,12 @@ def _route(kind: RouteKind, pattern: Pattern, callback: Callable[..., Any], opti
     parameters = signature.parameters
     takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
     injects = options.pop("injects", False)
+    for each in parameters.values():
+        if each.kind is each.POSITIONAL_ONLY and not injects:
+            raise RouteError(
+                f"channel route {pattern.text!r}: {name} takes {each.name!r} by position only, but arguments are given "
+                "by name: leave the '/' out"
+            )
     for wanted in pattern.parameters:
         if wanted not in parameters and not takes_any and not injects:
             raise RouteError(f"channel route {pattern.text!r}: {name} has no parameter {wanted!r}")
