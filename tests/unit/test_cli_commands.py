@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -159,3 +160,13 @@ def test_paragraphs_of_help_are_wrapped_once(
 
 def test_a_choice_is_shown_with_its_words(command_line: CommandLine) -> None:
     assert "public|internal" in command_line.run("deploy", "nginx", "--help").stdout
+
+
+def test_an_argument_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    app = ["--app-id", "1", "--key", "k", "--secret", "s"]
+    for arguments in (["trigger", b"\xff", "e", *app], ["history", b"\xff", *app]):
+        run = subprocess.run(
+            [sys.executable, "-m", "soundpost", *arguments, "--port", "1"], capture_output=True, text=True, cwd=tmp_path
+        )
+        assert run.returncode == 2
+        assert run.stderr == "soundpost: '\\udcff' in the arguments is not UTF-8\n"

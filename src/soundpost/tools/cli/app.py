@@ -50,6 +50,12 @@ class ErrorsInOneLine(PlainGroup):
         except SoundpostError as error:
             typer.secho(f"soundpost: {printable(str(error))}", fg=typer.colors.RED, err=True)
             raise typer.Exit(1) from None
+        except UnicodeEncodeError as error:
+            if error.encoding != "utf-8":
+                raise
+            wrong = printable(error.object[error.start : error.end])
+            typer.secho(f"soundpost: '{wrong}' in the arguments is not UTF-8", fg=typer.colors.RED, err=True)
+            raise typer.Exit(2) from None
 
 
 app = typer.Typer(
