@@ -65,6 +65,10 @@ def directory(tmp_path: Path) -> Directory:
         ("[server]\npath = 'a b'\n", "soundpost.toml: [server]: path='a b': expected a path such as /ws"),
         ("[server]\nplayground = 1\n", "soundpost.toml: [server]: playground=1: expected true or false"),
         (
+            "[server]\ndrain_time = 86401\n",
+            "soundpost.toml: [server]: drain_time=86401: expected a whole number from 0 to 86400",
+        ),
+        (
             "[server]\nclose_timeout = 0\n",
             "soundpost.toml: [server]: close_timeout=0: expected a whole number of at least 1",
         ),

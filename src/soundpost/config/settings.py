@@ -12,7 +12,7 @@ from soundpost.redaction import redacted_fields
 from soundpost.wire.addresses import certificate_host
 
 Proxy = Annotated[str, Meta(description="an address, a network such as 10.0.0.0/8, or *")]
-NotNegative = Annotated[int, Meta(ge=0)]
+DrainSeconds = Annotated[int, Meta(ge=0, le=86_400)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 KeyPrefix = Annotated[str, Meta(pattern=r"^[-A-Za-z0-9_.:]{1,64}\Z", description="1 to 64 of letters, digits and -_.:")]
 RedisUrl = Annotated[
@@ -96,10 +96,10 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Seconds that a closing connection has to read the bytes still on their way to it."""
     shutdown_timeout: Positive = 5
     """Seconds that all connections have to close when the server stops."""
-    drain_time: NotNegative | None = None
+    drain_time: DrainSeconds | None = None
     """Seconds over which clients are disconnected when the server stops or restarts, so that they do not reconnect all
     at once. None: 10 if other hosts or new workers serve meanwhile, otherwise 0."""
-    drain_delay: NotNegative = 0
+    drain_delay: DrainSeconds = 0
     """Seconds that a stopping server goes on serving while ``/up/ready`` already fails: time for a load balancer to
     choose another server."""
     compression: bool = True
