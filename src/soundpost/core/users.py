@@ -94,7 +94,7 @@ def terminate(app: App, user_id: str) -> None:
             connection.end(codes.UNAUTHORIZED, "You got disconnected by the app.")
 
     connections = [*{*app.users.get(user_id, ()), *app.member_connections.get(user_id, ())}]
-    in_slices(connections, end, app.node.call_soon)
+    in_slices(connections, end, app.node.call_soon, clock=app.node.clock)
 
 
 def _read(user_data: str) -> tuple[User, str, bytes]:

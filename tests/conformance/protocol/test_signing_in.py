@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -299,7 +300,8 @@ def test_terminate_looks_at_nobody_else() -> None:
 
 def test_terminate_lets_others_have_their_turn_between_a_user_s_many_connections() -> None:
     stage = Stage()
-    guests = [stage.connect().join("presence-a", user="guest") for _ in range(1_001)]
+    guests = [stage.connect().join("presence-a", user="guest") for _ in range(21)]
+    stage.node.clock = itertools.count(stage.now, 0.002).__next__  # each look at the clock takes half a slice
 
     users.terminate(stage.app, "guest")
 
@@ -310,8 +312,8 @@ def test_terminate_lets_others_have_their_turn_between_a_user_s_many_connections
         for callback in due:
             callback()
         turns += 1
-        assert 0 < sum(guest.close_code is not None for guest in guests) - closed <= 200
-    assert turns == 5
+        assert 0 < sum(guest.close_code is not None for guest in guests) - closed <= 3
+    assert turns >= 6
     stage.turn()
     assert stage.app.member_connections == {}
     assert stage.app.connections == {}
