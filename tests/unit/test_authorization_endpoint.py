@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 import flask
@@ -181,7 +181,6 @@ class TestDenied:
             (NotImplemented, "raise an exception to deny"),
             (starlette.responses.Response(status_code=403), "raise Denied to deny"),
             (flask.Response(status=403), "raise Denied to deny"),
-            (("not yours", 403), "raise Denied to deny"),
         ],
     )
     def test_what_is_true_by_mistake_lets_nobody_in(
@@ -196,6 +195,35 @@ class TestDenied:
         assert ask(request("private-guarded")).status == 500
         assert ask(request(None), sign_in=True).status == 500
         assert caplog.text.count(told) == 3
+
+    def test_the_short_form_of_a_refusal_lets_nobody_in_where_views_may_return_it(
+        self, endpoint: AuthEndpoint, ask: Ask, routes: ChannelRoutes
+    ) -> None:
+        routes.private("mistaken")(lambda user: ("not yours", 403))
+        endpoint.has_short_responses = True
+        assert ask(request("private-mistaken")).status == 500
+
+    @pytest.mark.parametrize("row", [(7, 400), (7, 403), ("room", 450), ("room", [403]), ("a", 403, "b")])
+    def test_a_row_of_a_database_lets_the_user_in(
+        self, endpoint: AuthEndpoint, ask: Ask, routes: ChannelRoutes, row: Any
+    ) -> None:
+        routes.private("members")(lambda user: row)
+        endpoint.has_short_responses = True
+        assert ask(request("private-members")).status == 200
+
+    @pytest.mark.parametrize(("is_ok", "status"), [(True, 200), (False, 403)])
+    def test_a_response_that_says_itself_whether_it_is_true_is_believed(
+        self, ask: Ask, routes: ChannelRoutes, is_ok: bool, status: int
+    ) -> None:
+        class Response:
+            status_code = 200
+            headers: ClassVar[dict[str, str]] = {}
+
+            def __bool__(self) -> bool:
+                return is_ok
+
+        routes.private("asked")(lambda user: Response())
+        assert ask(request("private-asked")).status == status
 
     def test_the_reason_is_in_the_log(self, ask: Ask, routes: ChannelRoutes, caplog: pytest.LogCaptureFixture) -> None:
         @routes.private("denied")

@@ -122,7 +122,9 @@ class BaseExtension:
 
     def _endpoint(self, state: ExtensionState, **options: Any) -> AuthEndpoint:
         denials = (Forbidden, NotFound, Unauthorized)
-        return remember_endpoint(AuthEndpoint(self.channels, lambda: state.settings, denials=denials, **options))
+        return remember_endpoint(
+            AuthEndpoint(self.channels, lambda: state.settings, denials=denials, has_short_responses=True, **options)
+        )
 
     def _webhook_endpoint(self, state: ExtensionState, **options: Any) -> WebhookEndpoint:
         return WebhookEndpoint(self.webhooks, lambda: state.settings, **options)

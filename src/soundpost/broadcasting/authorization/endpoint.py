@@ -29,7 +29,7 @@ from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSetting
 from soundpost.errors import ConfigurationError, RouteError, SoundpostError
 from soundpost.wire.channel_names import Kind, kind_of
 
-_BAD_REQUEST: Final = 400
+_SHORT_REFUSALS: Final = frozenset((401, 403, 404))
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -53,6 +53,8 @@ class AuthEndpoint:
     """
     check_permission: Callable[[Any, str], Any] | None = None
     """Tells whether a user has the permission that a route asks for; None: routes cannot ask."""
+    has_short_responses: bool = False
+    """Tells whether views of the framework may return ``"no", 403`` in place of a response, as Flask's may."""
 
     def channel(self, request: AuthRequest) -> AuthResponse:
         """Return the response to a subscription: 200 with a signature, 403, 413, 422 or 500. Never raises."""
@@ -160,6 +162,8 @@ class AuthEndpoint:
         if route.takes_user is not None:
             arguments[route.takes_user] = user
         result = decided(route.name, (yield Call(route.callback, **arguments)))
+        if self.has_short_responses and _is_short_refusal(result):
+            raise RouteError(f"{route.name} returned {result!r:.200}: raise Denied to deny, or return False")
         if not result:
             raise RequestDenied(f"{route.name} returned {result!r}")
         return result
@@ -211,7 +215,14 @@ def decided(name: str, result: Any) -> Any:
 
 
 def _is_http_response(result: Any) -> bool:
-    """Tell whether a result is a framework's response, or Flask's short form of a refusal: ``"no", 403``."""
-    if isinstance(result, tuple):
-        return len(result) > 1 and isinstance(result[1], int) and result[1] >= _BAD_REQUEST
-    return isinstance(getattr(result, "status_code", None), int) and hasattr(result, "headers")
+    """Tell whether a result is an HTTP response that is always true; those of ``requests`` are true if fine."""
+    is_response = isinstance(getattr(result, "status_code", None), int) and hasattr(result, "headers")
+    return is_response and not hasattr(type(result), "__bool__")
+
+
+def _is_short_refusal(result: Any) -> bool:
+    """Tell whether a result is a text with a status that refuses; other tuples may be rows of a database."""
+    if type(result) is not tuple or len(result) != 2:
+        return False
+    text, status = result
+    return isinstance(text, str) and isinstance(status, int) and status in _SHORT_REFUSALS
