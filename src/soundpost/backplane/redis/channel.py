@@ -81,8 +81,9 @@ class SharedChannel:
         """True while the state is asked for: messages that come before the answer are part of the answer."""
         self.is_stated = False
         """True once Redis was asked; what it does not answer it may have done all the same."""
-        self.waiting: deque[Callable[[], None]] | None = deque()
-        """Joins that wait for the first answer, and for those before them; None once all of them have run."""
+        self.waiting: deque[tuple[str | None, Callable[[], None]]] | None = deque()
+        """Joins that wait for the first answer, and for those before them, with the user ids of members; None once all
+        of them have run."""
         self.is_resuming = False
         """True while these joins are run: one of them may be for a client that is gone, and leaves at once."""
 

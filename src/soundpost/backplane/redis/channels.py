@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -108,10 +108,10 @@ class Channels:
         self._redis.subscribe(channel.bucket, channel.topic)
         self._histories.sync(channel, begin_after)
         users: list[str | bytes] = []
-        for user_id, (member, _) in channel.own_members.items():
-            users += [user_id, member_blob(member)]
-        if channel.waiting:
-            users = []  # the channel may be full: they ask one by one
+        waiting = Counter(user_id for user_id, _ in channel.waiting or ())
+        for user_id, (member, connections) in channel.own_members.items():
+            if connections > waiting[user_id]:  # others ask one by one: the channel may be full
+                users += [user_id, member_blob(member)]
         synced = partial(self._synced, channel, then)
         stated = (channel.name, channel.stated_count, self._redis.former_node)
         self._redis.run(SYNC, channel.bucket, SILENTLY, *stated, *users, then=synced)
@@ -175,7 +175,8 @@ class Channels:
         until = self.turn_clock() + TURN
         while channel.waiting:
             try:
-                channel.waiting.popleft()()
+                _, join = channel.waiting.popleft()
+                join()
             except Exception:
                 log.exception("a subscription to %s of app %s could not be resumed", channel.name, channel.app_id)
             if channel.waiting and self.turn_clock() >= until:

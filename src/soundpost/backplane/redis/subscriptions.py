@@ -73,7 +73,8 @@ class Subscriptions:
         if channel.waiting is None:
             self._join(node, entry, channel, newcomer, then, history, socket_id)
             return
-        channel.waiting.append(partial(self._join, node, entry, channel, newcomer, then, history, socket_id))
+        join = partial(self._join, node, entry, channel, newcomer, then, history, socket_id)
+        channel.waiting.append((None if newcomer is None else newcomer.id, join))
         if not self._redis.up:
             self._channels.resume(channel)
         elif known is None and not self._redis.is_connecting:  # else it is asked for when all channels are
