@@ -93,12 +93,23 @@ class PendingSubscriptions:
             connection.end(codes.OVER_CAPACITY, "Too fast: your subscriptions are not settled yet")
 
 
-def handle_waiting(connection: Connection) -> None:
-    """Run the actions that waited, unless a subscription is still pending; a few in each loop turn."""
+def _settled(connection: Connection) -> PendingSubscriptions | None:
+    """Take the waiting actions from a connection; None while a subscription is pending, or if there are none.
+
+    A function of its own: where an attribute is set to None, compiled code takes it to stay None.
+    """
     pending = connection.pending_subscriptions
     if pending is None or pending.by_channel:
-        return
+        return None
     connection.pending_subscriptions = None
+    return pending
+
+
+def handle_waiting(connection: Connection) -> None:
+    """Run the actions that waited, unless a subscription is still pending; a few in each loop turn."""
+    pending = _settled(connection)
+    if pending is None:
+        return
     for number, action in enumerate(pending.waiting):
         if not connection.is_open:  # one of the actions closed it
             return

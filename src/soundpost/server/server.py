@@ -250,7 +250,7 @@ class Server(Runtime):
         self.sockets.count -= 1
         self.open_websockets -= 1
 
-    def application_came(self, transport: asyncio.Transport) -> None:
+    def application_came(self, transport: object) -> None:
         """Read a connection in each loop turn from now on: an application publishes over it."""
         if isinstance(transport, SocketTransport):
             transport.read_by(self.loop_reader)

@@ -141,6 +141,10 @@ class WebSocketConnection(Connection):
             self._blocked = bytearray()
         self.fd = -1
 
+    def _is_blocked(self) -> bool:
+        # A method: where an attribute is set to None, compiled code takes it to stay None.
+        return self._blocked is not None
+
     def resume_writing(self) -> None:
         """Give the transport the output that waits, in pieces, until it takes no more."""
         waiting, self._blocked = self._blocked, None
@@ -152,7 +156,7 @@ class WebSocketConnection(Connection):
             piece = bytes(waiting[:_PIECE])
             del waiting[:_PIECE]
             transport.write(piece)
-            if self._blocked is not None:  # pause_writing was called within write
+            if self._is_blocked():  # pause_writing was called within write
                 self._blocked = waiting
                 return
         if self._state is _OPEN and transport.get_extra_info("sslcontext") is None:
