@@ -203,7 +203,7 @@ def parse(body: bytes | str) -> list[WebhookEvent]:
     if not isinstance(body, bytes | bytearray | str):
         raise TypeError(f"body is of type {type(body).__name__}: the bytes of the request's body are expected")
     try:
-        content = read_object(body)
+        content = read_object(bytes(body) if isinstance(body, bytearray) else body)
     except JsonError as error:
         raise WebhookError(400, f"the body is no JSON object: {error}") from None
     sent = content.get("events")
