@@ -228,7 +228,8 @@ async def _find_user(find: FindUser, request: Request, guard: str | None) -> Any
 
 
 def _path_of(request: Request, name: str, default: str) -> str:
-    for each in _names_below(request.scope["router"].routes, name):
+    router = request.scope.get("router") or request.scope["app"]  # a middleware is called before the router
+    for each in _names_below(router.routes, name):
         with suppress(NoMatchFound):
             return request.url_for(each).path
     return default
