@@ -61,8 +61,8 @@ def echo_options(
         "userAuthentication": {"endpoint": user_auth_endpoint, "headers": {}},
     }
     path = browser.path
-    if browser.driver == "embedded" and settings.public.path is None and scope is not None:
-        path = scope.get(SERVER_ROOT_PATH, "") + path
+    if browser.driver == "embedded" and not path and settings.public.path is None and scope is not None:
+        path = scope.get(SERVER_ROOT_PATH, "")
     if path:
         options["wsPath"] = path
     if csrf_token is not None:
