@@ -73,6 +73,7 @@ class App:
         self.key_parameter = f"auth_key={settings.key}&"
         """Beginning of the parameters that a publisher signs."""
         self.max_channels_per_event = settings.max_channels_per_event
+        self.max_channel_name_length = settings.max_channel_name_length
         self.max_event_name_length = settings.max_event_name_length
         self.max_event_data_size = settings.max_event_data_size
 

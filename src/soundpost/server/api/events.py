@@ -276,8 +276,9 @@ def _check_key_id(key_id: str | None) -> None:
 
 
 def _check(app: App, channel: str, name: str, data: str) -> None:
-    if channel not in app.channels:  # where it has subscribers, its name was valid for them
-        fault = channel_names.fault(channel, app.settings.max_channel_name_length)
+    # The name of a channel with subscribers was valid for them; a reload may have lowered the limit since.
+    if channel not in app.channels or len(channel) > app.max_channel_name_length:
+        fault = channel_names.fault(channel, app.max_channel_name_length)
         if fault is not None:
             raise ApiError(422, f"channels: {fault}")
     if not 1 <= len(name) <= app.max_event_name_length:
