@@ -62,8 +62,12 @@ static PyObject *read_single(PyObject *module, PyObject *const *arguments, Py_ss
     if (PyBytes_AsStringAndSize(arguments[0], &data, &size) < 0)
         return NULL;
     most = PyLong_AsSsize_t(arguments[1]);
-    if (most == -1 && PyErr_Occurred())
-        return NULL;
+    if (most == -1 && PyErr_Occurred()) {
+        if (!PyErr_ExceptionMatches(PyExc_OverflowError))
+            return NULL;
+        PyErr_Clear();
+        most = PY_SSIZE_T_MAX;
+    }
     const unsigned char *head = (const unsigned char *)data;
     if (size < 6 || head[0] != 0x81 || head[1] < 0x80 || head[1] == 0xFF)
         Py_RETURN_NONE;
