@@ -234,6 +234,8 @@ def test_pages_connect_below_the_root_path_of_the_server(sp: Soundpost, app: Fas
             assert path == "/shop"
         with client.websocket_connect(f"{path}{SOCKET}") as socket:
             assert socket.receive_json()["event"] == "pusher:connection_established"
+        sp.broadcast.configure(**{**SETTINGS, "driver": "embedded", "path": "/shop"})
+        assert client.get("/shop/broadcasting/config").json()["wsPath"] == "/shop"
         sp.broadcast.configure(**{**SETTINGS, "driver": "embedded", "public": {"path": "/ws"}})
         assert client.get("/shop/broadcasting/config").json()["wsPath"] == "/ws"
 

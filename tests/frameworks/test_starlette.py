@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
@@ -39,6 +40,15 @@ async def find_user(request: Request) -> str | None:
 
 def find_user_blocking(request: Request) -> str | None:
     return request.headers.get("authorization", "").removeprefix("Bearer ") or None
+
+
+def test_a_middleware_gets_the_options_of_pages(sp: Soundpost) -> None:
+    class Options(BaseHTTPMiddleware):
+        async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
+            return JSONResponse(sp.echo_options(request)["authEndpoint"])
+
+    app = Starlette(routes=sp.routes(user=find_user, url_prefix="/live"), middleware=[Middleware(Options)])
+    assert TestClient(app).get("/").json() == "/live/auth"
 
 
 @pytest.mark.parametrize("find", [find_user, find_user_blocking])

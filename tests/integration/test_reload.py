@@ -143,6 +143,14 @@ def test_limits_key_and_secret_are_those_of_the_new_configuration(server: Operat
     assert connections(server, now) == 10
 
 
+def test_a_lower_limit_of_channel_names_holds_for_channels_with_subscribers_too(server: Operated) -> None:
+    channel = "x" * 150
+    server.connect().subscribe(channel)
+    server.configure(apps=[msgspec.structs.replace(DEFAULT_APP, max_channel_name_length=100), SECOND])
+    reload(server, f"apps reloaded: changed: {DEFAULT_APP.id}")
+    assert server.publish(channel, "event").status == 422
+
+
 def test_what_a_reload_does_not_change_is_said(server: Operated) -> None:
     server.configure(f"{CALM}compression = false\n", [DEFAULT_APP, SECOND])
     reload(server, "apps reloaded: nothing changed. [server] changed too: that needs a restart")

@@ -126,6 +126,7 @@ def test_read_single_takes_every_message_it_is_for(
 
     assert read_one(frame, limit) == (messages[0].payload if messages else None)
     assert (code is None) == bool(messages) == idle
+    assert read_one(frame, 1 << 63) == read_one(frame, len(payload))
     assert read_one(frame + b"\x81", limit) is None
     assert read_one(frame[:-1], limit) is None
 
