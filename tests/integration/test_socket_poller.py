@@ -128,6 +128,14 @@ def test_the_loop_reads_the_first_clients_that_send_events_while_they_are_connec
         ticked.until(lambda: ticked.server.open_websockets == 3)
         send_events(clients[0])
         assert readers(clients) == [reader, reader, poller]
+        transport = connection_of(ticked, clients[0])._transport
+        assert transport is not None
+        with ticked.held():
+            transport.pause_reading()
+        clients.append(stack.enter_context(ticked.connect()))
+        send_events(clients[-1])
+        assert readers(clients) == [reader, reader, poller, poller]
+        ticked.server.loop.call_soon_threadsafe(transport.resume_reading)
         assert all(is_served(client) for client in clients)
 
 

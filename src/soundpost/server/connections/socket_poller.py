@@ -85,20 +85,20 @@ class LoopReader:
         self.lost = LostSockets(loop.call_soon)
         self.most = FEW
         """Number of sockets from which on no further WebSocket is taken; applications are."""
-        self._count = 0
+        self.count = 0
+        """Number of its sockets, with those whose reading is paused."""
         self._loop = loop
         self._poller = poller
 
     def add(self, fd: int, transport: SocketTransport, events: int) -> None:
         """Serve a socket that is ready for events, at least one."""
         self._poller.add(fd, transport, EPOLLET)
-        self._count += 1
         self._serve(fd, transport, events)
 
     @property
     def has_room(self) -> bool:
         """True while a further WebSocket may be taken."""
-        return self._count < self.most
+        return self.count < self.most
 
     def _serve(self, fd: int, transport: SocketTransport, events: int) -> None:
         if events & EPOLLIN:
@@ -116,7 +116,6 @@ class LoopReader:
 
     def remove(self, fd: int) -> None:
         """Serve a socket no more; it must still be open."""
-        self._count -= 1
         self._loop.remove_reader(fd)
         self._loop.remove_writer(fd)
         self._poller.remove(fd)
@@ -132,6 +131,8 @@ class SocketPoller:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.lost = LostSockets(loop.call_soon)
+        self.count = 0
+        """Number of its sockets, with those whose reading is paused."""
         self._loop = loop
         self._transports: list[SocketTransport | None] = []
         self._epoll = select.epoll()

@@ -55,6 +55,7 @@ class SocketTransport:
         """The events for which the poller watches the socket; 0 if it does not."""
         self.family = family
         poller.add(fd, self, EPOLLIN)
+        poller.count += 1
 
     # The socket
 
@@ -87,7 +88,9 @@ class SocketTransport:
             return
         if self._events:
             self._poller.remove(self._fd)
+        self._poller.count -= 1
         self._poller = poller
+        poller.count += 1
         if self._events:
             self._begin_watching()
 
@@ -253,6 +256,7 @@ class SocketTransport:
         if self._events:
             self._events = 0
             self._poller.remove(self._fd)
+        self._poller.count -= 1
         self._poller.lost.add(self, error)
 
     def end(self, error: Exception | None) -> None:
