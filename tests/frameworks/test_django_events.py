@@ -11,6 +11,7 @@ from asgiref.sync import async_to_sync
 from django.apps import apps
 from django.db import models, transaction
 from django.db.models import F
+from django.db.models.signals import post_delete, post_save
 from django.test import AsyncClient, Client, RequestFactory, TestCase
 
 from frameworks.django_database import caller, in_transactions, user, with_commits
@@ -19,7 +20,14 @@ from frameworks.django_site.shop.events import OrderShipped
 from frameworks.django_site.shop.models import Article, Order
 from soundpost import Channel, broadcast, current_socket_id
 from soundpost.broadcasting.message import Message
-from soundpost.django import SocketIdMiddleware, broadcast_models, broadcasts, commit_of, without_broadcasting
+from soundpost.django import (
+    SocketIdMiddleware,
+    broadcast_models,
+    broadcasts,
+    commit_of,
+    model_events,
+    without_broadcasting,
+)
 from soundpost.errors import BroadcastError, ConfigurationError, PayloadError
 
 EVENT = OrderShipped(7, "DHL")
@@ -218,6 +226,33 @@ def test_objects_of_a_proxy_broadcast_as_those_of_their_model(database: None) ->
         broadcast_models(proxy.objects.all(), "updated")
         order.delete()
     assert [each.name for each in sent.sent] == ["OrderCreated", "OrderUpdated", "OrderUpdated", "OrderDeleted"]
+
+
+@pytest.mark.parametrize("decorated", ["before", "after", "a proxy"])
+def test_proxies_broadcast_whenever_a_model_or_a_proxy_of_it_is_decorated(database: None, decorated: str) -> None:
+    group: Any = apps.get_model("auth", "Group")
+
+    def derived(name: str, base: type) -> Any:
+        meta = type("Meta", (), {"proxy": True, "app_label": "shop"})
+        return type(f"{name}{decorated.title().replace(' ', '')}", (base,), {"__module__": __name__, "Meta": meta})
+
+    decorate = broadcasts(on="groups", fields=["pk"], name="group.{event}")
+    first = derived("First", group)
+    chosen = first if decorated == "a proxy" else group
+    if decorated != "after":
+        decorate(chosen)
+    second = derived("Second", first)
+    if decorated == "after":
+        decorate(chosen)
+    try:
+        with broadcast.fake() as sent:
+            second.objects.create(name=decorated)
+        assert [each.name for each in sent.sent] == ["group.created"]
+    finally:
+        del model_events._rules[chosen]
+        for each in (group, first, second):
+            post_save.disconnect(sender=each, dispatch_uid="soundpost")
+            post_delete.disconnect(sender=each, dispatch_uid="soundpost")
 
 
 def test_channels_with_attributes_a_name_of_its_own_and_to_others(database: None) -> None:

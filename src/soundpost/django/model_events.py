@@ -108,6 +108,8 @@ def broadcasts(
         _check(model, wanted, which, name)
         _rules[model] = _Rule(model, on, wanted, which, name, {"on_error": "log", **options})
         _listen(model)
+        for proxy in _proxies_of(model):
+            _listen(proxy)
         return model
 
     return decorate
@@ -160,8 +162,15 @@ def _listen(model: type) -> None:
 
 def _listen_to_proxy(*, sender: Any, **_: Any) -> None:
     """Listen to a proxy of a model that broadcasts: for its objects, Django's signals name the proxy."""
-    if sender._meta.proxy and sender._meta.concrete_model in _rules:
+    if sender._meta.proxy and any(each in _rules for each in sender.__mro__):
         _listen(sender)
+
+
+def _proxies_of(model: Any) -> Iterator[type]:
+    for each in model.__subclasses__():
+        if each._meta.proxy:
+            yield each
+            yield from _proxies_of(each)
 
 
 class_prepared.connect(_listen_to_proxy, dispatch_uid="soundpost")
