@@ -164,7 +164,8 @@ def test_a_choice_is_shown_with_its_words(command_line: CommandLine) -> None:
 
 def test_an_argument_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
     app = ["--app-id", "1", "--key", "k", "--secret", "s"]
-    for arguments in (["trigger", b"\xff", "e", *app], ["history", b"\xff", *app]):
+    calls: list[list[str | bytes]] = [["trigger", b"\xff", "e", *app], ["history", b"\xff", *app]]
+    for arguments in calls:
         run = subprocess.run(
             [sys.executable, "-m", "soundpost", *arguments, "--port", "1"], capture_output=True, text=True, cwd=tmp_path
         )

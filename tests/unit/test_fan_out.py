@@ -28,7 +28,14 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield ours, theirs
 
 
-@pytest.fixture(params=LOOPS, ids=lambda loop: "python" if loop is send_all_in_python else "c")
+@pytest.fixture(
+    params=[
+        pytest.param(loop, id="python", marks=pytest.mark.interpreted)
+        if loop is send_all_in_python
+        else pytest.param(loop, id="c")
+        for loop in LOOPS
+    ]
+)
 def send(request: pytest.FixtureRequest) -> Any:
     return request.param
 

@@ -50,6 +50,7 @@ def test_the_first_entry_that_matches_counts() -> None:
     assert (both.of("ab"), both.of("b")) == (first, second)
 
 
+@pytest.mark.interpreted
 def test_only_so_many_names_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history_rules, "_REMEMBERED", 10)
     known = rules("a*")

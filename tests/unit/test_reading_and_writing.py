@@ -58,6 +58,7 @@ def listener(stage: Stage) -> Client:
     return client
 
 
+@pytest.mark.interpreted
 def test_the_only_other_has_an_event_before_the_turn_ends(stage: Stage) -> None:
     other = listener(stage)
 
@@ -66,6 +67,7 @@ def test_the_only_other_has_an_event_before_the_turn_ends(stage: Stage) -> None:
     assert len(other.writes) == 1
 
 
+@pytest.mark.interpreted
 def test_events_of_one_read_are_one_write(stage: Stage) -> None:
     other = listener(stage)
 

@@ -16,6 +16,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(CONNECTIONS), st.sampled_from(["add",
 
 
 @given(STEPS)
+@pytest.mark.interpreted
 def test_they_are_what_a_dict_would_be(steps: list[tuple[Connection, str, str | None]]) -> None:
     subscribers, expected = Subscribers(), dict[Connection, str | None]()
     for connection, step, user_id in steps:
@@ -33,6 +34,7 @@ def test_they_are_what_a_dict_would_be(steps: list[tuple[Connection, str, str | 
         assert [subscribers[each] for each in expected] == list(expected.values())
 
 
+@pytest.mark.interpreted
 def test_those_set_aside_come_back_behind_the_others() -> None:
     first, second, third, _ = CONNECTIONS
     subscribers = Subscribers()
@@ -42,6 +44,7 @@ def test_those_set_aside_come_back_behind_the_others() -> None:
     assert [(each, subscribers[each]) for each in subscribers] == [(first, "1"), (second, "2"), (third, None)]
 
 
+@pytest.mark.interpreted
 def test_who_is_no_subscriber_has_no_user_id() -> None:
     subscribers = Subscribers()
     with pytest.raises(KeyError):

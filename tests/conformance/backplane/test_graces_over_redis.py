@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import msgspec
+import pytest
 
 from conformance.backplane.cluster import REMOVED, Setup, names
 from conformance.backplane.redis_cluster import Host, RedisCluster, redis_cluster
@@ -111,6 +112,7 @@ async def test_who_has_left_while_redis_was_away_does_not_come_back_for_a_moment
         assert (names(watcher), names(near)) == ([REMOVED], [])
 
 
+@pytest.mark.interpreted
 async def test_a_grace_that_began_without_redis_ends_once() -> None:
     async with two_hosts(presence_grace=0.2) as (cluster, first, host):
         watcher = await cluster.join(first, ROOM, user="watcher")
@@ -147,6 +149,7 @@ async def test_nothing_of_a_grace_stays_in_redis() -> None:
         assert [key for key in left if b"nodes" not in key and not key.endswith(b":connections")] == []
 
 
+@pytest.mark.interpreted
 async def test_a_grace_ends_in_time_by_a_host_that_has_heard_of_it_in_redis_only() -> None:
     async with two_hosts(presence_grace=0.1) as (cluster, first, host):
         watcher = await cluster.join(first, ROOM, user="watcher")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from conformance.backplane.redis_cluster import RedisCluster
 from conformance.backplane.test_graces_over_redis import lose_redis, removed_in_the_end, two_hosts
 from conformance.backplane.test_late_statements import keys_of
@@ -79,6 +81,7 @@ async def test_a_user_who_is_lost_while_redis_is_away_stays_for_the_grace() -> N
         assert [await told(cluster, client) for client in (far, near)] == [[], []]
 
 
+@pytest.mark.interpreted
 async def test_a_grace_that_began_without_redis_ends_once() -> None:
     async with two_hosts(presence_grace=0.2) as (cluster, _, host):
         far, near = await watchers(cluster)

@@ -233,6 +233,7 @@ def test_17_and_18_all_of_a_connection_is_freed_at_once_without_the_garbage_coll
 
 
 @pytest.mark.parametrize("subscribers", [100, 1_000])
+@pytest.mark.interpreted
 def test_21_publishing_with_socket_id_is_no_work_per_subscriber(subscribers: int) -> None:
     def work(count: int) -> int:
         stage = Stage(deliver=lambda connections, data: None)
@@ -261,6 +262,7 @@ def test_21_answers_about_one_channel_are_no_work_per_connection() -> None:
     assert work(500) == work(2)
 
 
+@pytest.mark.interpreted
 def test_22_joining_presence_is_no_more_work_for_the_last_than_for_the_first() -> None:
     def work(members: int) -> int:
         stage = Stage(max_presence_members=10_000, deliver=lambda connections, data: None)
