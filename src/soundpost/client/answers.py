@@ -62,8 +62,8 @@ class Answers:
         return text == noted
 
     def refused_request(self, content: dict[str, Any]) -> str | None:
-        """Return the request that a ``pusher:error`` refuses: the one for the channel that it names, else the "
-        "oldest; or None."""
+        """Return the request that a ``pusher:error`` refuses: the one for the channel that it names, else the
+        oldest; or None."""
         if content.get("code") == CLIENT_EVENT_REJECTED:
             return None
         message = content.get("message")

@@ -129,7 +129,7 @@ class Playground:
         fault = channel_names.fault(body.channel_name, self._app.max_channel_name_length)
         fault = fault or socket_id.fault(body.socket_id)
         if not is_unicode(body.channel_name):
-            fault = "channel_name: is not valid Unicode (half of a character), and cannot be signed"
+            fault = "channel_name: it has half of a character, which is not valid Unicode and cannot be signed"
         if fault is not None:
             raise ApiError(422, fault)
         answer: dict[str, str] = {}

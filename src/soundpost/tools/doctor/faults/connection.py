@@ -53,8 +53,8 @@ FAULTS: Final = (
     Fault(
         "tcp-refused",
         "nothing listens on port {port} of {where}: connection refused",
-        "The machine answered that no program has this port open. So no firewall is the cause: the program does not "
-        "run, or it listens on another port or on 127.0.0.1 only.",
+        "The machine answered that no program has this port open. So no firewall drops the packets: the program does "
+        "not run, or it listens on another port or on 127.0.0.1 only.",
         "Start the server ('soundpost start'), or correct the port. 'ss -ltnp' on the server's machine shows who "
         "listens where. A program that listens on 127.0.0.1 is not reachable from outside.",
         other_fixes={
@@ -67,8 +67,8 @@ FAULTS: Final = (
     Fault(
         "tcp-timeout",
         "port {port} of {where} did not answer within {seconds} s",
-        "The packets are lost: usually a firewall drops them (the cloud provider's security group, ufw, "
-        "iptables), a wrong address, or a machine that is off or overloaded. From the server itself its own public "
+        "The packets are lost. Usually a firewall drops them (the cloud provider's security group, ufw, "
+        "iptables), the address is wrong, or the machine is off or overloaded. From the server itself its own public "
         "address is sometimes not reachable (hairpin NAT) while it is for everybody else.",
         "Open port {port} for TCP in the firewall of the server and in that of the cloud provider, and check that "
         "{address} is the server's address.",
