@@ -385,7 +385,7 @@ def test_a_worker_that_hangs_is_named_and_no_proxy_is_blamed(machine: Machine) -
     assert "proxy" not in text
 
 
-_EXPECTED: Final = ("Redis", "/apps/", "soundpost.api", "placeholder", "applications publish")
+_EXPECTED: Final = ("Redis", "/apps/", "soundpost.api", "placeholder", "publish to", "applications publish")
 """Parts of lines that the doctor does not cause, or that an attempt with a wrong secret or id may leave."""
 
 
