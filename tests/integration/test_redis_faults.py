@@ -194,7 +194,7 @@ def test_servers_start_without_redis_and_find_it_later() -> None:
             (sent,) = fleet[0].wait_for_log(
                 r"INFO soundpost\.redis: \d+ event\(s\) for other hosts that waited go out now"
             )
-            assert back < sent
+            assert back[:23] <= sent[:23]  # up to the milliseconds
 
 
 def test_two_installations_on_one_redis_do_not_meet(redis: RedisServer) -> None:
