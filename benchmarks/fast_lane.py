@@ -119,11 +119,15 @@ WAYS: dict[str, tuple[Callable[[Broadcaster, int], None], str, int]] = {
 """Functions that publish, with the delivery they need, and how many times fewer events they publish."""
 
 
+def frame_size() -> int:
+    """Return the bytes in which the subscriber gets an event."""
+    return len(event_frame("OrderPlaced", "bench", json.dumps(fields_of(order(0)), separators=(",", ":"))))
+
+
 def measured(
     way: Callable[[Broadcaster, int], None], publish: Broadcaster, events: int, server: Process, swarm: Clients
 ) -> Cost:
-    data = json.dumps(fields_of(order(0)), separators=(",", ":"))
-    size = len(event_frame("OrderPlaced", "bench", data))
+    size = frame_size()
     way(publish, CALLERS * 10)
     swarm.receive(CALLERS * 10 * size)
     own, other, clock = time.process_time(), server.cpu(), time.perf_counter()
@@ -150,8 +154,7 @@ def over_workers(events: int) -> WorkersCost:
         with running_soundpost(server={"workers": 2}) as (server, port), clients(port) as swarm:
             swarm.do("connect 1 bench")
             publish = broadcaster(port, "background")
-            data = json.dumps(fields_of(order(0)), separators=(",", ":"))
-            size = len(event_frame("OrderPlaced", "bench", data))
+            size = frame_size()
             in_the_background(publish, CALLERS * 10)
             swarm.receive(CALLERS * 10 * size)
             own, others, clock = time.process_time(), server.cpu_of_all(), time.perf_counter()
