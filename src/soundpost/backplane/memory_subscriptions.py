@@ -216,13 +216,7 @@ class MemorySubscriptions:
                     self.graces.begin(entry, channel, share.users, SENT_AWAY)
                 self._uncount(entry, channel, share.users, share.count, self._reporter())
 
-        in_slices(
-            channels(),
-            leave,
-            self._call_soon,
-            then=then,
-            clock=self.turn_clock,
-        )
+        in_slices(channels(), leave, self._call_soon, then=then, clock=self.turn_clock)
 
     def _reporter(self) -> PeersHandler | None:
         """Return a node that reports changes for which no node is responsible."""

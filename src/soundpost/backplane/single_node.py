@@ -110,7 +110,7 @@ class SingleNode:
             else:
                 for group in by_channel(events):
                     self._barrier.begin()
-                    self._registry.publish_all(self._node, app_id, group, self._acknowledge)
+                    self._registry.publish_all(self._node, app_id, group, self._acknowledged)
                     self._node.deliver_events(app_id, group.channel, group.frames, group.except_socket_id)
         then(reception)
 
