@@ -220,8 +220,7 @@ def _metrics(values: Values) -> MetricsSettings:
         raise ConfigurationError(
             f"{values['metrics', 'host'].place}={metrics.host}: without a token metrics are for this machine only, "
             "since they name apps and webhooks. Set token below [metrics] (or SOUNDPOST_METRICS_TOKEN) to a long "
-            "random "
-            "text, such as 'openssl rand -hex 20' prints, and let Prometheus send it as its bearer token"
+            "random text, such as 'openssl rand -hex 20' prints, and let Prometheus send it as its bearer token"
         )
     return metrics
 
