@@ -69,6 +69,8 @@ class App:
         """Names of the events that any endpoint of the app wants; see :mod:`.reports`."""
         # What every request to publish needs, kept here: compiled code reads an attribute of the settings much slower.
         self.enabled = settings.enabled
+        self.has_history = bool(settings.history)
+        """True if any channel of the app keeps its events."""
         self.hmac_key = HmacKey(settings.secret.encode())
         self.key_parameter = f"auth_key={settings.key}&"
         """Beginning of the parameters that a publisher signs."""
@@ -89,6 +91,12 @@ class App:
         if channel is None:
             channel = self.channels[name] = Channel(self, name, kind)
         return channel
+
+    def deliver(self, channel: str, frame: bytes, except_socket_id: str | None, kept: bool = False) -> None:
+        """Deliver an event to the channel's subscribers on this node, except one socket."""
+        found = self.channels.get(channel)
+        if found is not None and found.subscribers:
+            found.queue(frame, () if except_socket_id is None else self.connections_of(except_socket_id), kept)
 
     def forget_if_empty(self, channel: Channel) -> None:
         """Remove a channel without subscribers and pending subscribers."""

@@ -176,9 +176,8 @@ class Node:
     ) -> None:
         """Deliver an event to the channel's subscribers on this node, except one socket."""
         app = self.by_id.get(app_id)
-        found = None if app is None else app.channels.get(channel)
-        if app is not None and found is not None and found.subscribers:
-            found.queue(frame, () if except_socket_id is None else app.connections_of(except_socket_id), kept)
+        if app is not None:
+            app.deliver(channel, frame, except_socket_id, kept)
 
     def deliver_events(self, app_id: str, channel: str, frames: list[bytes], except_socket_id: str | None) -> None:
         """Deliver several events to the channel's subscribers on this node, except one socket."""
