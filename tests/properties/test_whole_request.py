@@ -16,10 +16,17 @@ from soundpost.config.settings import ServerSettings
 from soundpost.server.api.requests import ApiError, Request
 from soundpost.server.connections.request_reader import RequestReader
 from soundpost.server.connections.timer_wheel import TimerWheel
-from soundpost.server.connections.whole_request import ReadWhole, WholeRequest, read_whole, read_whole_in_python
+from soundpost.server.connections.whole_request import (
+    ReadFields,
+    ReadWhole,
+    read_fields,
+    read_fields_in_python,
+    read_whole,
+    read_whole_in_python,
+)
 
 MAX_HEAD, MAX_BODY = 400, 60
-READERS = list(dict.fromkeys([read_whole_in_python, read_whole]))
+READERS = list(dict.fromkeys([(read_whole_in_python, read_fields_in_python), (read_whole, read_fields)]))
 UP = b"GET /up HTTP/1.1\r\nHost: x\r\n\r\n"
 UPGRADE = b"GET /app/key?protocol=7 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nOrigin: http://x\r\n\r\n"
 PUBLISH = b'POST /apps/1/events?auth_key=k HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nIdempotency-Key: "a"\r\n\r\n{"x"'
@@ -93,7 +100,11 @@ class Receiver:
         self.others.append(error.message)
 
 
-def by_llhttp(data: bytes) -> WholeRequest:
+Read = tuple[bytes, str, str, dict[bytes, bytes], bytes, bool, bool, bytes | None]
+"""A request as :data:`WholeRequest` has it, with header values by lower-case name in place of the lines."""
+
+
+def by_llhttp(data: bytes) -> Read:
     """Return the one request in the data. It must be whole, within the limits, and the only one."""
     receiver = Receiver()
     limits = ServerSettings(max_head_size=MAX_HEAD, max_request_size=MAX_BODY)
@@ -114,7 +125,17 @@ def by_llhttp(data: bytes) -> WholeRequest:
         request.body,
         request.keep_alive,
         wants_upgrade,
+        key,
     )
+
+
+def in_one_call(read: ReadWhole, fields: ReadFields, data: bytes) -> Read | None:
+    """Return the request as a function reads it in one call, with its fields; None if the function leaves it alone."""
+    found = read(data, MAX_HEAD, MAX_BODY)
+    if found is None:
+        return None
+    method, path, query, head, *rest = found
+    return method, path, query, fields(head), *rest  # type: ignore[return-value]
 
 
 @settings(max_examples=1_000)
@@ -126,16 +147,23 @@ def by_llhttp(data: bytes) -> WholeRequest:
 @example(UP.replace(b"x", b"y" * MAX_HEAD))
 @example(UP.replace(b"\r\n\r\n", b"\r\na:b" * 60 + b"\r\n\r\n"))
 def test_what_is_read_in_one_call_is_what_llhttp_reads(data: bytes) -> None:
-    found = read_whole(data, MAX_HEAD, MAX_BODY)
-    assert read_whole_in_python(data, MAX_HEAD, MAX_BODY) == found
+    found = in_one_call(read_whole, read_fields, data)
+    assert in_one_call(read_whole_in_python, read_fields_in_python, data) == found
     if found is not None:
         assert by_llhttp(data) == found
 
 
-@pytest.mark.parametrize("read", READERS, ids=lambda read: "python" if read is read_whole_in_python else "c")
+@pytest.mark.parametrize(("read", "fields"), READERS, ids=["python", "c"][: len(READERS)])
 @pytest.mark.parametrize("request_", [UP, UPGRADE, PUBLISH], ids=["up", "upgrade", "publish"])
-def test_usual_requests_are_read_in_one_call_and_no_part_of_them_is(read: ReadWhole, request_: bytes) -> None:
-    assert read(request_, MAX_HEAD, MAX_BODY) == by_llhttp(request_)
+def test_usual_requests_are_read_in_one_call_and_no_part_of_them_is(
+    read: ReadWhole, fields: ReadFields, request_: bytes
+) -> None:
+    assert in_one_call(read, fields, request_) == by_llhttp(request_)
     for size in range(len(request_)):
         assert read(request_[:size], MAX_HEAD, MAX_BODY) is None
     assert read(request_ + UP, MAX_HEAD, MAX_BODY) is None
+
+
+@given(st.binary(max_size=40) | st.text(alphabet=":\r\n a", max_size=12).map(str.encode))
+def test_fields_are_read_of_any_bytes_within_their_bounds(head: bytes) -> None:
+    assert isinstance(read_fields(head), dict)

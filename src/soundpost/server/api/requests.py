@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_plus
 
 from soundpost.core.histogram import Histogram
 from soundpost.errors import SoundpostError
+from soundpost.server.connections.whole_request import read_fields
 from soundpost.wire.json_text import encode
 
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
@@ -48,12 +49,12 @@ class Request:
         method: bytes,
         target: bytes | tuple[str, str],
         http_version: str,
-        headers: list[tuple[bytes, bytes]] | dict[bytes, bytes],
+        headers: list[tuple[bytes, bytes]] | bytes,
         body: bytes,
         keep_alive: bool,
         idempotency_key: bytes | None = None,
     ) -> None:
-        """``target``: as sent, or parted into path and query; ``headers``: as sent, or by lower-case name."""
+        """``target``: as sent, or parted into path and query; ``headers``: as sent, as pairs or as lines."""
         self.method = method
         if isinstance(target, tuple):
             self.path, self.query = target
@@ -63,11 +64,7 @@ class Request:
             self.query = query.decode("latin-1")
         self.http_version = http_version
         self._by_name: dict[bytes, bytes] | None = None
-        if isinstance(headers, dict):
-            self._by_name = headers
-            self._headers: Iterable[tuple[bytes, bytes]] = headers.items()
-        else:
-            self._headers = headers
+        self._headers = headers  # lines are read when they are asked for: a publish needs none
         self.body = body
         self.keep_alive = keep_alive
         self.idempotency_key = idempotency_key
@@ -82,18 +79,21 @@ class Request:
         """Return header values by lower-case name; several of one name are joined by commas."""
         if self._by_name is not None:
             return self._by_name
-        found: dict[bytes, bytes] = {}
+        if isinstance(self._headers, bytes):
+            self._by_name = found = read_fields(self._headers)
+            return found
+        self._by_name = found = {}
         for name, value in self._headers:
             name = name.lower()
             found[name] = found[name] + b", " + value if name in found else value
-        self._by_name = found
         return found
 
     def head_without(self, *names: bytes) -> bytes:
         """Return request line and headers as bytes, without the headers of the given lower-case names."""
         target = self.path + ("?" + self.query if self.query else "")
         lines = [self.method + b" " + target.encode("latin-1") + b" HTTP/" + self.http_version.encode("latin-1")]
-        lines += [name + b": " + value for name, value in self._headers if name.lower() not in names]
+        fields = self.headers().items() if isinstance(self._headers, bytes) else self._headers
+        lines += [name + b": " + value for name, value in fields if name.lower() not in names]
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
     def parameters(self) -> list[tuple[str, str]]:

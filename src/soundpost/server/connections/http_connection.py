@@ -257,9 +257,9 @@ class HttpConnection(asyncio.Protocol):
 
     def _take(self, whole: WholeRequest) -> None:
         """Handle a request that was read without a reader."""
-        method, path, query, headers, body, keep_alive, wants_upgrade = whole
+        method, path, query, head, body, keep_alive, wants_upgrade, key = whole
         self._begin_time()
-        request = Request(method, (path, query), "1.1", headers, body, keep_alive, headers.get(b"idempotency-key"))
+        request = Request(method, (path, query), "1.1", head, body, keep_alive, key)
         self.request_read(request, wants_upgrade)
         if wants_upgrade and not self._ending:
             begin_upgrade(self._server, self, request, b"")

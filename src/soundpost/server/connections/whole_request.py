@@ -14,10 +14,11 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-WholeRequest = tuple[bytes, str, str, dict[bytes, bytes], bytes, bool, bool]
-"""Method, path and query as sent, header values by lower-case name, body, whether the connection stays open, whether
-the request asks for a WebSocket."""
+WholeRequest = tuple[bytes, str, str, bytes, bytes, bool, bool, bytes | None]
+"""Method, path and query as sent, lines of the header fields, body, whether the connection stays open, whether the
+request asks for a WebSocket, value of ``Idempotency-Key``."""
 ReadWhole = Callable[[bytes, int, int], WholeRequest | None]
+ReadFields = Callable[[bytes], dict[bytes, bytes]]
 
 _MOST_FIELDS: Final = 64
 _HEAD: Final = re.compile(
@@ -39,12 +40,8 @@ def read_whole_in_python(data: bytes, max_head_size: int, max_request_size: int)
     if head is None:
         return None
     method, path, query, lines = head.groups(b"")
-    fields = lines.split(b"\r\n")[:-1]
-    headers: dict[bytes, bytes] = {}
-    for field in fields:
-        name, _, value = field.partition(b":")
-        headers[name.lower()] = value.removeprefix(b" ")
-    if len(headers) != len(fields) or len(fields) > _MOST_FIELDS or b"host" not in headers:
+    headers, count = read_fields_in_python(lines), lines.count(b"\n")
+    if len(headers) != count or count > _MOST_FIELDS or b"host" not in headers:
         return None
     if head.end() > max_head_size or len(path) + len(query) + _size_of(headers) > max_head_size:
         return None
@@ -61,7 +58,17 @@ def read_whole_in_python(data: bytes, max_head_size: int, max_request_size: int)
     if upgrades and (method != b"GET" or b"content-length" in headers):
         return None
     target, question = path.decode(), query[1:].decode()
-    return method, target, question, headers, body, connection != b"close", upgrades
+    key = headers.get(b"idempotency-key")
+    return method, target, question, lines, body, connection != b"close", upgrades, key
+
+
+def read_fields_in_python(head: bytes) -> dict[bytes, bytes]:
+    """Return header values by lower-case name, from the lines of a request that was read whole."""
+    fields: dict[bytes, bytes] = {}
+    for line in head.split(b"\r\n")[:-1]:
+        name, _, value = line.partition(b":")
+        fields[name.lower()] = value.removeprefix(b" ")
+    return fields
 
 
 def _size_of(headers: dict[bytes, bytes]) -> int:
@@ -70,7 +77,8 @@ def _size_of(headers: dict[bytes, bytes]) -> int:
 
 
 read_whole: ReadWhole = read_whole_in_python
+read_fields: ReadFields = read_fields_in_python
 with contextlib.suppress(ImportError):
     from soundpost.server.connections import _wholerequest
 
-    read_whole = _wholerequest.read_whole
+    read_whole, read_fields = _wholerequest.read_whole, _wholerequest.read_fields
