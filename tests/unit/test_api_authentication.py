@@ -191,6 +191,11 @@ def test_repeated_parameters_are_signed_as_sent_and_cannot_change_places(values:
 SECRET_SENT = "the-secret-in-a-wrong-place"
 
 
+class KnownClient:
+    def client_ip(self, request: Request) -> str:
+        return "10.0.0.7"
+
+
 @pytest.mark.parametrize(
     ("request_", "options", "reason"),
     [
@@ -217,7 +222,7 @@ def test_a_refusal_is_logged_once_a_minute_without_what_was_sent(
     monkeypatch.setattr(authentication._log_throttle, "_clock", lambda: clock[0])
     monkeypatch.setattr(authentication._log_throttle, "_kinds", {})
 
-    request_.find_client_ip = lambda _: "10.0.0.7"
+    request_.client = KnownClient()
     for seconds in (0, 1, 59):
         clock[0] = seconds
         error = refusal(request_, **options)

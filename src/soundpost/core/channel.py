@@ -217,7 +217,10 @@ class Channel:
         compressed = pending if compress is None else [compress(frame) for frame in pending]
         connections = self.subscribers.connections
         if partial is None:
-            self._send(connections, pending, compressed)
+            if compressed is pending:
+                self._write(connections, pending)  # by far the most often
+            else:
+                self._send(connections, pending, compressed)
             return
         if len(pending) == 1 and len(connections) <= _FEW:
             getting = [c for c in connections if c not in partial or partial[c] == [0]]

@@ -21,6 +21,7 @@ from soundpost.wire import signatures
 from soundpost.wire.printable import printable
 
 _SENT: Final = re.compile(r"'.*'|\".*\"|[0-9a-fA-F]{32,}", re.DOTALL)
+_clock: Final = time.time
 _log_throttle: Final = LogThrottle(logging.getLogger("soundpost.api"))
 _SIGNATURE: Final = "auth_signature="
 _SIGNATURE_SIZE: Final = len(_SIGNATURE) + 64
@@ -28,21 +29,21 @@ _TIMESTAMP: Final = "auth_timestamp="
 _DIGITS: Final = 10
 _USUAL_SIZE: Final = len(f"{_TIMESTAMP}&auth_version=1.0&body_md5=&") + _DIGITS + 32 + _SIGNATURE_SIZE
 """Size of the parameters of a usual request behind the first one, which is the app's key."""
+_NO_PARAMETERS: Final[dict[str, str]] = {}
 _REQUIRED: Final = ("auth_key", "auth_timestamp", "auth_version", "auth_signature")
 
 
 def authenticate(request: Request, app: App, prefix: str, now: float | None = None) -> dict[str, str]:
     """Check that a request is signed with the app's secret; return its query parameters by name.
 
-    Of a request in the usual form only ``body_md5`` is returned: the other parameters are those of the signature.
+    None are returned of a request in the usual form: it has those of the signature only.
     ``now`` in seconds since 1970. Raises ApiError: 401 for a wrong signature, timestamp or digest, 403 for a disabled
     app.
     """
     if now is None:
-        now = time.time()
-    given = _authenticated_as_usual(request, app, now)
-    if given is not None:
-        return given
+        now = _clock()
+    if _is_signed_as_usual(request, app, now):
+        return _NO_PARAMETERS
     try:
         return _authenticated(request, app, prefix, now)
     except ApiError as error:
@@ -52,21 +53,21 @@ def authenticate(request: Request, app: App, prefix: str, now: float | None = No
         raise
 
 
-def _authenticated_as_usual(request: Request, app: App, now: float) -> dict[str, str] | None:
-    """Return the parameters of a request that is signed in the usual form, and right in all.
+def _is_signed_as_usual(request: Request, app: App, now: float) -> bool:
+    """Tell whether a request is signed in the usual form, and right in all.
 
     The usual form has the parameters of a publish and no others, in the order of the signed text, with the signature in
-    its place or at the end. None for any other request: :func:`_authenticated` finds out what is wrong, if anything is.
+    its place or at the end. Of any other request :func:`_authenticated` finds out what is wrong, if anything is.
     """
     query, key = request.query, app.key_parameter
     key_size = len(key)
     if len(query) != key_size + _USUAL_SIZE or not query.isascii():
-        return None
+        return False
     is_last = query[key_size : key_size + len(_TIMESTAMP)] == _TIMESTAMP
     at = key_size if is_last else key_size + _SIGNATURE_SIZE + 1
     timestamp = query[at + len(_TIMESTAMP) : at + len(_TIMESTAMP) + _DIGITS]
     if not timestamp.isdigit():
-        return None
+        return False
     digest = signatures.md5(request.body)
     rest = f"{_TIMESTAMP}{timestamp}&auth_version=1.0&body_md5={digest}"
     signature = app.hmac_key.sign(request.method + f"\n{request.path}\n{key}{rest}".encode())
@@ -78,9 +79,9 @@ def _authenticated_as_usual(request: Request, app: App, now: float) -> dict[str,
         or abs(int(timestamp) - int(now)) > signatures.TIMESTAMP_WINDOW
         or not app.enabled
     ):
-        return None
-    request.is_signed = True
-    return {"body_md5": digest}
+        return False
+    request.is_signed, request.body_md5 = True, digest
+    return True
 
 
 def _authenticated(request: Request, app: App, prefix: str, now: float) -> dict[str, str]:
@@ -99,7 +100,7 @@ def _authenticated(request: Request, app: App, prefix: str, now: float) -> dict[
     _check_body(request.body, given.get("body_md5"))
     if not settings.enabled:
         raise ApiError(403, f"App {settings.id} is disabled")
-    request.is_signed = True
+    request.is_signed, request.body_md5 = True, given.get("body_md5", "").lower()
     return given
 
 
@@ -107,7 +108,7 @@ def _warn(request: Request, app: App, error: ApiError) -> None:
     """Log that a publisher is refused, without the values it sent: one may be a secret in a wrong place."""
     reason = _SENT.sub("…", error.message).rstrip(".")
     reason = reason.replace("HmacSHA256Hex(…", "HmacSHA256Hex(…, your_secret_key), but you sent …")
-    address = request.find_client_ip(request)
+    address = request.client_ip()
     note_refusal(app.node, "api", reason, error.status, app_id=app.settings.id, address=address)
     _log_throttle.warn(
         f"{error.status} {app.settings.id}",

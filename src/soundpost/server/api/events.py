@@ -83,16 +83,17 @@ def post_event(request: Request, app: App, query: dict[str, str]) -> Response | 
     """Publish one event to one or more channels."""
     request.publish_times = app.figures.publish
     if large_batches.asked_by(request):
-        return large_batches.telling(partial(_publish_single, request, app, query), request, app)
-    return _publish_single(request, app, query)
+        return large_batches.telling(partial(_publish_single, request, app), request, app)
+    return _publish_single(request, app)
 
 
-def _publish_single(request: Request, app: App, query: dict[str, str]) -> Response | PendingResponse:
+def _publish_single(request: Request, app: App) -> Response | PendingResponse:
     # As a tuple: to read each attribute of the struct takes three times as long.
     name, data, channels, channel, socket_id, info, ephemeral, key_id = astuple(_read(_read_event, request.body))
-    key = key_of(request, app, query)
-    to = _channels_of(channels, channel)
-    return publish_event(app, name, data, to, socket_id, info, key, bool(ephemeral), key_id)
+    key = key_of(request, app)
+    if channels is None or len(channels) != 1:
+        channels = _channels_of(channels, channel)
+    return publish_event(app, name, data, channels, socket_id, info, key, bool(ephemeral), key_id)
 
 
 def publish_event(
@@ -153,12 +154,12 @@ def post_batch(request: Request, app: App, query: dict[str, str]) -> Response | 
     """
     request.publish_times = app.figures.publish
     if large_batches.asked_by(request):
-        return large_batches.telling(partial(_publish_valid, request, app, query), request, app)
+        return large_batches.telling(partial(_publish_valid, request, app), request, app)
     batch = _read(_read_batch, request.body).batch
     _check_size(len(batch), app.settings.max_batch_size, "max_batch_size")
     for event in batch:
         _check_batched(app, event)
-    key = key_of(request, app, query)
+    key = key_of(request, app)
     if key is not None:
         return publish_once(app, key, map(_arguments, batch), partial(_answer_batch, app, batch))
     for event in batch:
@@ -166,7 +167,7 @@ def post_batch(request: Request, app: App, query: dict[str, str]) -> Response | 
     return _answer_batch(app, batch)
 
 
-def _publish_valid(request: Request, app: App, query: dict[str, str]) -> Response | PendingResponse:
+def _publish_valid(request: Request, app: App) -> Response | PendingResponse:
     """Publish the valid events of a batch; the answer has an error in the place of each of the others."""
     most = app.settings.max_large_batch_size
     events, errors = _read_each(request.body)
@@ -177,7 +178,7 @@ def _publish_valid(request: Request, app: App, query: dict[str, str]) -> Respons
         except ApiError as error:
             errors[place] = error
             del events[place]
-    key = key_of(request, app, query)
+    key = key_of(request, app)
     assert key is not None  # who asks for large batches sends one
     valid = list(events.values())
 

@@ -23,22 +23,22 @@ _REPEAT: Final = b"x-soundpost-repeat"
 """Header of a request that may have been sent before, with the same key."""
 
 
-def key_of(request: Request, app: App, query: dict[str, str]) -> IdempotencyKey | None:
-    """Return the idempotency key of a request; None if it has none. The query must be authenticated.
+def key_of(request: Request, app: App) -> IdempotencyKey | None:
+    """Return the idempotency key of a signed request; None if it has none.
 
     Raises ApiError for an invalid key.
     """
     if request.idempotency_key is None:
         return None
-    key = request_key(request.idempotency_key, query)
+    key = request_key(request.idempotency_key, request.body_md5)
     # Only histories that hosts share need to know, so only for them the headers are searched.
     return key._replace(repeated=True) if app.history_rules and _REPEAT in request.headers() else key
 
 
-def request_key(header: bytes, query: dict[str, str]) -> IdempotencyKey:
-    """Return the key of an ``Idempotency-Key`` header (quotes are optional) with the body's digest from the ``query``.
+def request_key(header: bytes, digest: str) -> IdempotencyKey:
+    """Return the key of an ``Idempotency-Key`` header (quotes are optional) with the MD5 of the body, in hex.
 
-    The query must be authenticated. Raises ApiError for an invalid key.
+    Raises ApiError for an invalid key.
     """
     key = header.strip()
     if len(key) > 1 and key.startswith(b'"') and key.endswith(b'"'):
@@ -50,7 +50,7 @@ def request_key(header: bytes, query: dict[str, str]) -> IdempotencyKey:
             f"Idempotency-Key: {shown} ({len(key)} octets) is not a key: send 1 to {MAX_KEY_LENGTH} printable ASCII "
             "characters, such as a UUID",
         )
-    return IdempotencyKey(key.decode("ascii"), query["body_md5"].lower())
+    return IdempotencyKey(key.decode("ascii"), digest)
 
 
 def publish_once(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import unquote_plus
 
 from soundpost.core.histogram import Histogram
@@ -15,24 +14,28 @@ from soundpost.wire.json_text import encode
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
-def unknown_address(request: Request) -> str:
-    """Return the client's address of a request of which nobody knows more: none."""
-    return ""
+class Client(Protocol):
+    """The connection that a request came over."""
+
+    def client_ip(self, request: Request) -> str:
+        """Return the client's address."""
 
 
 class Request:
     """A whole HTTP request. ``path`` and ``query`` are as sent, still percent-encoded.
 
     ``idempotency_key`` is the value of that header, found while the head was read: a look-up among the headers costs
-    more. ``is_signed`` is true once an application's signature was verified. ``publish_times`` is None until the
-    request asks to publish; then it is where its app counts how long that takes.
+    more. ``is_signed`` is true once an application's signature was verified; then ``body_md5`` is the digest that was
+    signed. ``publish_times`` is None until the request asks to publish; then it is where its app counts how long that
+    takes.
     """
 
     __slots__ = (
         "_by_name",
         "_headers",
         "body",
-        "find_client_ip",
+        "body_md5",
+        "client",
         "http_version",
         "idempotency_key",
         "is_signed",
@@ -70,8 +73,9 @@ class Request:
         self.idempotency_key = idempotency_key
         self.is_signed = False
         self.publish_times: Histogram | None = None
-        self.find_client_ip: Callable[[Request], str] = unknown_address
-        """Function that returns the client's address; it is seldom needed."""
+        self.body_md5 = ""
+        self.client: Client | None = None
+        """The connection that the request came over; None where nothing is known of it."""
         self.max_size = len(body)
         """Largest size of a body that is taken where this request came in, in bytes."""
 
@@ -87,6 +91,10 @@ class Request:
             name = name.lower()
             found[name] = found[name] + b", " + value if name in found else value
         return found
+
+    def client_ip(self) -> str:
+        """Return the client's address; empty if nobody knows it."""
+        return "" if self.client is None else self.client.client_ip(self)
 
     def head_without(self, *names: bytes) -> bytes:
         """Return request line and headers as bytes, without the headers of the given lower-case names."""

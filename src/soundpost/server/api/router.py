@@ -91,7 +91,7 @@ class Router:
                 reason = (
                     f"No matching application for ID [{app_id[:100]}]. Give the application an app id of this server"
                 )
-                note_refusal(self._node, "api", reason, 404, address=request.find_client_ip(request))
+                note_refusal(self._node, "api", reason, 404, address=request.client_ip())
                 raise ApiError(404, f"No matching application for ID [{app_id[:100]}].")
             return self._app_route(request, app, rest.split("/"))
         if path.startswith("/users/"):
@@ -138,7 +138,7 @@ class Router:
                 "auth_key is missing or unknown. Compare the key of the application (SOUNDPOST_APP_KEY) with those here"
             )
             count(self._node.figures.refusals, "api_app")
-            note_refusal(self._node, "api", reason, 401, address=request.find_client_ip(request))
+            note_refusal(self._node, "api", reason, 401, address=request.client_ip())
             raise ApiError(401, "Missing or unknown auth_key")
         return app
 
@@ -170,7 +170,7 @@ class Router:
         try:
             handshake.accept(request.method, request.http_version, request.headers())
         except HandshakeError as error:
-            note_lost_upgrade(self._node, request, error, request.find_client_ip(request))
+            note_lost_upgrade(self._node, request, error, request.client_ip())
             raise upgrade_is_lost(self._log_throttle, request, error) from None
 
 

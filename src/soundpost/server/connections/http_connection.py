@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from functools import partial
-from time import perf_counter
 from typing import TYPE_CHECKING, Final, cast
 
 from soundpost.compilation import mypyc_attr
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("soundpost.api")
 
+_clock: Final = time.perf_counter
 _CLOSE_FRAME: Final = 0x80 | CLOSE
 _ON_ITS_WAY: Final = 1  # seconds for which a first request may be on its way; a stop does not wait longer
 _SMALL_READ: Final = 2_048  # bytes of requests that are parsed at once, without waiting for a turn
@@ -170,7 +171,7 @@ class HttpConnection(asyncio.Protocol):
             return
         has_time = (self._has_asked and len(data) <= _SMALL_READ) or self._server.fair_queue.has_time()
         is_first = not self._unread
-        if is_first and has_time and not self._has_to_wait and (whole := self._whole_in(data)) is not None:
+        if is_first and has_time and not self._responses and (whole := self._whole_in(data)) is not None:
             self._take(whole)
             if self._responses:
                 self._server.node.after_sending(self._send_responses)
@@ -260,6 +261,9 @@ class HttpConnection(asyncio.Protocol):
         method, path, query, head, body, keep_alive, wants_upgrade, key = whole
         self._begin_time()
         request = Request(method, (path, query), "1.1", head, body, keep_alive, key)
+        if self._has_asked and not wants_upgrade and not self._ending:
+            self._answer(request)
+            return
         self.request_read(request, wants_upgrade)
         if wants_upgrade and not self._ending:
             begin_upgrade(self._server, self, request, b"")
@@ -343,8 +347,8 @@ class HttpConnection(asyncio.Protocol):
             self._server.limits.warn_of_capacity(self.client_ip(request))
             self.refuse(ApiError(503, "Over capacity: the server has as many connections as it may open"))
             return
-        came = perf_counter()
-        request.find_client_ip = self.client_ip
+        came = _clock()
+        request.client = self
         request.max_size = self._server.max_request_size
         try:
             response = self._server.router.respond(request)
@@ -367,7 +371,7 @@ class HttpConnection(asyncio.Protocol):
         if not request.keep_alive:
             self._ending = True
         if not isinstance(response, PendingResponse):
-            self._responses.append(_encoded(response, request))
+            self._responses.append(OK_ENCODED if response is OK and request.keep_alive else _encoded(response, request))
         elif response.response is not None:
             self._responses.append(_encoded(response.response, request))
         else:
@@ -481,7 +485,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _note_publishes(self) -> None:
         """Note how long requests to publish have taken that are answered now."""
-        now = perf_counter()
+        now = _clock()
         for came, times in self._publishes:
             times.observe(now - came)
         self._publishes.clear()
@@ -529,7 +533,5 @@ def _is_little(data: bytes) -> bool:
 
 
 def _encoded(response: Response, request: Request) -> bytes:
-    if response is OK and request.keep_alive and request.method != b"HEAD":
-        return OK_ENCODED
     data = response.encode(keep_alive=request.keep_alive)
     return data[: data.index(b"\r\n\r\n") + 4] if request.method == b"HEAD" else data

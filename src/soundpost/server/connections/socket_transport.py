@@ -30,6 +30,8 @@ _LOST: Final = 3
 """States of a transport: open; output ended, input still read; closing once all output is sent; without a socket."""
 _BROKEN: Final = EPOLLERR | EPOLLHUP
 _NOBODY: Final = asyncio.Protocol()
+_read: Final = os.read
+_write: Final = os.write
 
 
 class SocketTransport:
@@ -122,7 +124,7 @@ class SocketTransport:
         if not self._events & EPOLLIN:
             return
         try:
-            data = os.read(self._fd, _MOST_BYTES)
+            data = _read(self._fd, _MOST_BYTES)
         except BlockingIOError:
             return
         except OSError as error:
@@ -162,7 +164,7 @@ class SocketTransport:
             return
         if self._output is None:
             try:
-                sent = os.write(self._fd, data)
+                sent = _write(self._fd, data)
             except BlockingIOError:
                 sent = 0
             except OSError as error:
@@ -187,7 +189,7 @@ class SocketTransport:
         assert output is not None
         try:
             with memoryview(output) as view:
-                sent = os.write(self._fd, view)
+                sent = _write(self._fd, view)
         except BlockingIOError:
             return
         except OSError as error:
