@@ -13,6 +13,8 @@
 #define MSG_NOSIGNAL 0 /* macOS: Python ignores SIGPIPE for the whole process */
 #endif
 
+#define FEW 16 /* descriptors on the stack */
+
 static PyObject *fd_name;
 
 /* Read the descriptors of all connections; 0, or -1 for a Python error. */
@@ -51,25 +53,30 @@ PyDoc_STRVAR(send_all_doc,
              "Send data to the descriptor ``fd`` of each connection.\n\n"
              "Returns a list of (connection, bytes sent) for those that did not take all of it.");
 
-static PyObject *send_all(PyObject *module, PyObject *arguments) {
-    PyObject *connections;
-    const char *data;
+static PyObject *send_all(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    char *data;
     Py_ssize_t size;
-    if (!PyArg_ParseTuple(arguments, "Oy#:send_all", &connections, &data, &size))
+    if (count != 2) {
+        PyErr_SetString(PyExc_TypeError, "send_all() takes connections and bytes");
+        return NULL;
+    }
+    if (PyBytes_AsStringAndSize(arguments[1], &data, &size) < 0)
         return NULL;
     /* Descriptors first: between two calls of the kernel, each connection would have to come from memory again. */
-    PyObject *list = PySequence_List(connections), *rest = NULL;
-    int *descriptors = list == NULL ? NULL : PyMem_Malloc((PyList_Size(list) + 1) * sizeof(int));
-    if (list != NULL && descriptors == NULL)
+    PyObject *list = PySequence_List(arguments[0]), *rest = NULL;
+    int few[FEW], *descriptors = few;
+    if (list != NULL && PyList_Size(list) > FEW && (descriptors = PyMem_Malloc(PyList_Size(list) * sizeof(int))) == NULL)
         PyErr_NoMemory();
-    if (descriptors != NULL && read_descriptors(list, descriptors) == 0)
+    else if (list != NULL && read_descriptors(list, descriptors) == 0)
         rest = send_to(list, descriptors, data, size);
-    PyMem_Free(descriptors);
+    if (descriptors != few)
+        PyMem_Free(descriptors);
     Py_XDECREF(list);
     return rest;
 }
 
-static PyMethodDef methods[] = {{"send_all", send_all, METH_VARARGS, send_all_doc}, {NULL, NULL, 0, NULL}};
+static PyMethodDef methods[] = {
+    {"send_all", (PyCFunction)(void (*)(void))send_all, METH_FASTCALL, send_all_doc}, {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT, "soundpost.server.connections._fanout", "Fan-out in C; see delivery.py.", -1, methods, 0, 0, 0, 0};
