@@ -82,7 +82,7 @@ _read_batch_event: Final[Callable[[bytes], ApiBatchEvent]] = reader(ApiBatchEven
 def post_event(request: Request, app: App, query: dict[str, str]) -> Response | PendingResponse:
     """Publish one event to one or more channels."""
     request.publish_times = app.figures.publish
-    if large_batches.asked_by(request):
+    if request.idempotency_key is not None and large_batches.asked_by(request):
         return large_batches.telling(partial(_publish_single, request, app), request, app)
     return _publish_single(request, app)
 
@@ -90,7 +90,7 @@ def post_event(request: Request, app: App, query: dict[str, str]) -> Response | 
 def _publish_single(request: Request, app: App) -> Response | PendingResponse:
     # As a tuple: to read each attribute of the struct takes three times as long.
     name, data, channels, channel, socket_id, info, ephemeral, key_id = astuple(_read(_read_event, request.body))
-    key = key_of(request, app)
+    key = None if request.idempotency_key is None else key_of(request, app)
     if channels is None or len(channels) != 1:
         channels = _channels_of(channels, channel)
     return publish_event(app, name, data, channels, socket_id, info, key, bool(ephemeral), key_id)

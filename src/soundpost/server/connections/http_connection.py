@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from functools import partial
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final, cast
 
 from soundpost.compilation import mypyc_attr
@@ -443,15 +444,11 @@ class HttpConnection(asyncio.Protocol):
         """
         if not self._responses:  # all were sent meanwhile
             return
-        ready: list[bytes] = []
-        for response in self._responses:
-            if isinstance(response, PendingResponse):
-                break
-            ready.append(response)
         if self._pending:
+            ready = list(takewhile(_is_ready, self._responses))
             del self._responses[: len(ready)]
         else:
-            self._responses.clear()
+            ready, self._responses = self._responses, []
         if self._is_lost:
             if self._unread:
                 self._resume()
@@ -459,7 +456,7 @@ class HttpConnection(asyncio.Protocol):
         if self.transport.is_closing():
             return
         if ready:
-            self.transport.write(ready[0] if len(ready) == 1 else b"".join(ready))
+            self.transport.write(b"".join(cast("list[bytes]", ready)))
             if self._publishes and not self._responses:
                 self._note_publishes()
         if self._asks_no_more and not self._responses and not self._unread:
@@ -530,6 +527,10 @@ class HttpConnection(asyncio.Protocol):
 def _is_little(data: bytes) -> bool:
     """Return whether bytes have so few requests, headers and chunks that they need not wait for a turn."""
     return data.count(b"\r\n\r\n") <= 2 and data.count(b"\n") <= 64
+
+
+def _is_ready(response: bytes | PendingResponse) -> bool:
+    return isinstance(response, bytes)
 
 
 def _encoded(response: Response, request: Request) -> bytes:
