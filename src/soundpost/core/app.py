@@ -95,7 +95,7 @@ class App:
     def deliver(self, channel: str, frame: bytes, except_socket_id: str | None, kept: bool = False) -> None:
         """Deliver an event to the channel's subscribers on this node, except one socket."""
         found = self.channels.get(channel)
-        if found is not None and found.subscribers:
+        if found is not None and len(found.subscribers):  # quicker than asking for the truth of them
             found.queue(frame, () if except_socket_id is None else self.connections_of(except_socket_id), kept)
 
     def forget_if_empty(self, channel: Channel) -> None:

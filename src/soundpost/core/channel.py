@@ -24,6 +24,7 @@ _BEGINNING: Final = 80
 """Bytes of a frame that are kept for its event's name."""
 _FEW: Final = 8
 """Subscribers of whom each is looked at before a frame is sent, as that takes less than to set some aside."""
+_INTERNAL: Final = b"pusher_internal:"
 _LONGEST_HEAD: Final = 40
 """Bytes in front of the end of ``pusher_internal:`` in a frame, at most."""
 
@@ -210,7 +211,7 @@ class Channel:
         if pending is None:
             return
         last, node = pending[-1], self.app.node
-        if last.find(b"pusher_internal:", 0, _LONGEST_HEAD) < 0:
+        if _INTERNAL not in last[:_LONGEST_HEAD]:
             self.last_event = last[:_BEGINNING]
             self.last_event_at = node.wall_clock()
         compress = node.compress if self._compressing else None
