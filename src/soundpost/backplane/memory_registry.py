@@ -50,6 +50,8 @@ class MemoryRegistry:
         for app in self._apps.values():
             self.history.configure(app.app)
         self._nodes: dict[PeersHandler, None] = {}
+        self.is_alone = False
+        """True while the registry has one node only."""
         self.subscriptions = MemorySubscriptions(
             self._apps, self._nodes, self.history, self.report, clock, call_soon, call_later
         )
@@ -99,11 +101,7 @@ class MemoryRegistry:
     def add_node(self, node: PeersHandler) -> None:
         """Take a new node."""
         self._nodes[node] = None
-
-    @property
-    def is_alone(self) -> bool:
-        """Tell whether the registry has one node only."""
-        return len(self._nodes) == 1
+        self.is_alone = len(self._nodes) == 1
 
     # Connections
 
@@ -149,6 +147,7 @@ class MemoryRegistry:
         Very many subscriptions end over several loop turns.
         """
         self._nodes.pop(node, None)
+        self.is_alone = len(self._nodes) == 1
         for entry in self._apps.values():
             self._connections -= entry.connections.pop(node, 0)
             entry.addresses.forget(node)

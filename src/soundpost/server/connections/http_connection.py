@@ -456,7 +456,7 @@ class HttpConnection(asyncio.Protocol):
         if self.transport.is_closing():
             return
         if ready:
-            self.transport.write(b"".join(cast("list[bytes]", ready)))
+            self.transport.write(b"".join(ready))  # type: ignore[arg-type]  # none is pending
             if self._publishes and not self._responses:
                 self._note_publishes()
         if self._asks_no_more and not self._responses and not self._unread:
