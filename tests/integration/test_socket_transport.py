@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import resource
 import select
 import socket
@@ -336,5 +337,32 @@ def test_a_connection_that_cannot_be_watched_again_is_lost(reader: Reader, way: 
             assert isinstance(error, OSError)
             assert error.errno == errno.ENOSPC
             other.close()
+
+    uvloop.run(check())
+
+
+def test_a_descriptor_is_watched_for_the_next_connection_that_gets_it(reader: Reader) -> None:
+    async def check() -> None:
+        poller, first, second = reader(asyncio.get_running_loop()), Recorder(), Recorder()
+        ours, theirs = socket.socketpair()
+        fd = ours.detach()
+        transport = SocketTransport(poller, fd, socket.AF_UNIX, first)
+        theirs.close()
+        await first.lost
+        assert (transport.fileno(), poller.count) == (-1, 0)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            if ours.fileno() != fd:  # the kernel gives the lowest number that is free
+                os.dup2(ours.fileno(), fd)
+                ours.close()
+            else:
+                ours.detach()
+            os.set_blocking(fd, False)
+            transport = SocketTransport(poller, fd, socket.AF_UNIX, second)
+            theirs.send(b"hello")
+            await second.heard.wait()
+            assert (first.told, second.told) == (["lost"], ["hello"])
+            transport.abort()
+            await second.lost
 
     uvloop.run(check())
