@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from enum import Enum
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -29,20 +28,13 @@ _PIECE: Final = 16_384
 """Bytes of blocked output that the transport gets at a time; they count as waiting until the last is sent."""
 
 
-class _State(Enum):
-    """The state of a connection."""
-
-    OPEN = 0
-    CLOSING = 1
-    """The server has sent its close frame, and waits for the client's."""
-    DISCARDING = 2
-    """The client sent invalid bytes: further input is discarded."""
-    FLUSHING = 3
-    """Both sides have closed: the socket closes once all output is sent."""
-
-
-_OPEN: Final = _State.OPEN
-_NOT_READ: Final = (_State.DISCARDING, _State.FLUSHING)
+_OPEN: Final = 0
+_CLOSING: Final = 1
+"""State of a connection: the server has sent its close frame, and waits for the client's."""
+_DISCARDING: Final = 2
+"""State of a connection: the client sent invalid bytes, so further input is discarded."""
+_FLUSHING: Final = 3
+"""State of a connection: both sides have closed, and the socket closes once all output is sent."""
 
 
 class WebSocketConnection(Connection):
@@ -120,7 +112,7 @@ class WebSocketConnection(Connection):
     def write(self, data: bytes | memoryview) -> None:
         """Write whole frames; close a client for which too much waits with 4100."""
         transport = self._transport
-        if self._state is not _OPEN or transport is None:
+        if self._state != _OPEN or transport is None:
             return
         if self._blocked is None:
             transport.write(data)
@@ -159,7 +151,7 @@ class WebSocketConnection(Connection):
             if self._is_blocked():  # pause_writing was called within write
                 self._blocked = waiting
                 return
-        if self._state is _OPEN and transport.get_extra_info("sslcontext") is None:
+        if self._state == _OPEN and transport.get_extra_info("sslcontext") is None:
             self.fd = transport.get_extra_info("socket").fileno()
         self._end_output()
         self._resume_reading()
@@ -179,7 +171,7 @@ class WebSocketConnection(Connection):
 
     def close(self, code: int, reason: str) -> None:
         """Send a close frame and leave the node; drop the socket without an answer within ``close_timeout`` seconds."""
-        if self._state is not _OPEN:
+        if self._state != _OPEN:
             return
         if self._transport is not None:
             frame = frames.close_frame(code, reason)
@@ -201,7 +193,7 @@ class WebSocketConnection(Connection):
     @property
     def is_open(self) -> bool:
         """True until the connection is closed: messages of the client are acted on."""
-        return self._state is _OPEN
+        return self._state == _OPEN
 
     def abort(self) -> None:
         """Drop the socket and all output that waits."""
@@ -211,8 +203,8 @@ class WebSocketConnection(Connection):
 
     def _leave(self, code: int | None = None) -> None:
         """Stop reading and writing; leave the node in a later loop turn, when no delivery can be under way."""
-        if self._state is _OPEN:
-            self._state = _State.CLOSING
+        if self._state == _OPEN:
+            self._state = _CLOSING
         self.fd = -1
         self._server.leave_queue.add(self, code)
 
@@ -221,7 +213,7 @@ class WebSocketConnection(Connection):
     def data_received(self, data: bytes) -> None:
         """Take bytes from the client: hand a single text frame to the core at once, read others frame by frame."""
         self.last_seen = self._server.wheel.now
-        if self._state is _OPEN and self._reader is None and self._unhandled is None:
+        if self._state == _OPEN and self._reader is None and self._unhandled is None:
             payload = read_single(data, self.app.settings.max_message_size)
             if payload is not None:
                 if self._server.fair_queue.has_time():
@@ -235,7 +227,7 @@ class WebSocketConnection(Connection):
                     self._unhandled = iter((Message(frames.TEXT, payload),))
                     self._wait_for_turn()
                 return
-        if self._state in _NOT_READ:
+        if self._state >= _DISCARDING:
             if data[0] == _CLOSE_FRAME and len(data) <= _LONGEST_CLOSE and self._transport is not None:
                 self._transport.close()  # the client has the reason
             elif len(data) >= LARGE_READ and self._transport is not None:
@@ -273,13 +265,13 @@ class WebSocketConnection(Connection):
             for message in self._unhandled or ():
                 if isinstance(message, Message):
                     self._handle(message)
-                elif self._state is _OPEN:
+                elif self._state == _OPEN:
                     flooding.count_fragment(self, message)
-                if self._state in _NOT_READ:
+                if self._state >= _DISCARDING:
                     break
                 left -= 1
                 if not left:
-                    if self._state is _OPEN:
+                    if self._state == _OPEN:
                         self._wait_for_turn()
                         return
                     self._discard_input()  # a client that still sends so much is not about to answer the close frame
@@ -287,7 +279,7 @@ class WebSocketConnection(Connection):
         except FrameError as error:
             self._fail_connection(error)
         self._unhandled = None
-        if self._state in _NOT_READ or (self._reader is not None and self._reader.idle):
+        if self._state >= _DISCARDING or (self._reader is not None and self._reader.idle):
             self._reader = None
         self._resume_reading()
 
@@ -316,7 +308,7 @@ class WebSocketConnection(Connection):
         opcode, payload = message
         if opcode == frames.CLOSE:
             self._handle_close(payload)
-        elif self._state is not _OPEN:
+        elif self._state != _OPEN:
             return
         elif opcode == frames.TEXT:
             if len(payload) <= self.app.settings.max_message_size:
@@ -334,7 +326,7 @@ class WebSocketConnection(Connection):
         """Answer the client's close frame, unless it is the answer to the server's: both sides have closed."""
         code, reason = frames.parse_close(payload)
         self.close(code, reason)
-        self._state = _State.FLUSHING
+        self._state = _FLUSHING
         self._end_output()
 
     def _fail_connection(self, error: FrameError) -> None:
@@ -342,24 +334,24 @@ class WebSocketConnection(Connection):
 
         Closing the socket at once, while the client still sends, would lose the close frame on its way.
         """
-        if self._state is _OPEN:
+        if self._state == _OPEN:
             reason = oversized.close_reason(self) if error.code == frames.TOO_BIG else error.reason
             self.close(error.code, reason)
         self._discard_input()
 
     def _discard_input(self) -> None:
         """Discard all further input."""
-        self._state = _State.DISCARDING
+        self._state = _DISCARDING
         self._end_output()
 
     def _end_output(self) -> None:
         """End the output after the close frame; close the socket if the client has closed too."""
         if self._transport is None or self._blocked is not None:
             return
-        if self._state is _State.FLUSHING:
+        if self._state == _FLUSHING:
             self._pause_reading()
             self._transport.close()
-        elif self._state is _State.DISCARDING and self._transport.can_write_eof():
+        elif self._state == _DISCARDING and self._transport.can_write_eof():
             self._transport.write_eof()
 
     def eof_received(self) -> bool:
@@ -367,24 +359,24 @@ class WebSocketConnection(Connection):
         if self._blocked is None or self._transport is None or not self._transport.can_write_eof():
             return False
         self.close(frames.NORMAL_CLOSURE, "")
-        self._state = _State.FLUSHING
+        self._state = _FLUSHING
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the socket. Its descriptor is valid until this returns, and must not be used afterwards."""
         self._transport = self._blocked = self._unhandled = None
         self._server.wheel.remove(self)
-        if self._state is not _OPEN:
+        if self._state != _OPEN:
             self._server.lingering.forget(self)
         self._server.websocket_lost(self)
-        if self._state is _OPEN:
+        if self._state == _OPEN:
             self._leave()
 
     # Liveness
 
     def on_time(self, now: int) -> int:
         """Ping or give up a silent client; end the wait for one that does not answer a close frame."""
-        if self._state is not _OPEN:
+        if self._state != _OPEN:
             self.abort()
             return 0
         return liveness.check(self, self.app.settings, now)
