@@ -23,6 +23,7 @@ from soundpost.wire.printable import printable
 from soundpost.wire.resumption_fields import check_former_ids
 
 _MINUTE: Final = 60
+_USER: Final = Kind.USER
 
 
 def subscribe(connection: Connection, request: Subscribe) -> None:
@@ -44,7 +45,7 @@ def subscribe(connection: Connection, request: Subscribe) -> None:
     if kind.needs_auth:
         _verify(connection, request)
         app.unauthorized.pop(connection, None)
-    elif kind is Kind.USER and (connection.user is None or name != SERVER_TO_USER + connection.user.id):
+    elif kind is _USER and (connection.user is None or name != SERVER_TO_USER + connection.user.id):
         raise SubscriptionError(
             name, codes.UNAUTHORIZED, f"Connection is unauthorized: sign in as the user of {name} before subscribing"
         )
@@ -78,7 +79,7 @@ def subscribe_user(connection: Connection, user_id: str, confirm: Callable[[], N
     elif channel is not None and connection in channel.subscribers:
         confirm()
     else:
-        _join(PendingSubscription(connection, app.channel(name, Kind.USER), None, lambda *_: confirm()), None, None)
+        _join(PendingSubscription(connection, app.channel(name, _USER), None, lambda *_: confirm()), None, None)
 
 
 def unsubscribe(connection: Connection, name: str) -> None:

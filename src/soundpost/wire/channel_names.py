@@ -57,6 +57,7 @@ class Kind(Enum):
         self.word = next((word for word, is_true in words.items() if is_true), "public")
 
 
+_PUBLIC: Final = Kind.PUBLIC  # a constant is read much faster than a member of an enumeration
 _ENCRYPTED: Final = Kind.ENCRYPTED.value
 _BY_PREFIX: Final = {kind.value: kind for kind in Kind if kind.value}
 _PREFIX: Final = re.compile("|".join(sorted(_BY_PREFIX, key=len, reverse=True)))
@@ -65,7 +66,7 @@ _PREFIX: Final = re.compile("|".join(sorted(_BY_PREFIX, key=len, reverse=True)))
 def kind_of(name: str) -> Kind:
     """Return the kind of a channel, by its longest matching prefix."""
     prefix = _PREFIX.match(name)
-    return Kind.PUBLIC if prefix is None else _BY_PREFIX[prefix[0]]
+    return _PUBLIC if prefix is None else _BY_PREFIX[prefix[0]]
 
 
 def is_encrypted(name: str) -> bool:
