@@ -42,7 +42,7 @@ class ChannelEntry:
 
     def drop(self, share: Share) -> None:
         """Remove the share of a node that has no subscriptions any more."""
-        self.shares = tuple(each for each in self.shares if each is not share)
+        self.shares = tuple([each for each in self.shares if each is not share])
 
 
 _NO_USERS: Final[dict[str, int]] = {}

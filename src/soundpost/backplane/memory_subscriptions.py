@@ -158,10 +158,10 @@ class MemorySubscriptions:
         entry = self._apps[app_id]
         channel = entry.channels.get(name)
         if (
-            self._long_lists.is_behind
-            and channel is not None
+            channel is not None
             and channel.members is not None
             and len(channel.members) > GATHERED_ABOVE
+            and self._long_lists.is_behind
         ):  # a subscription of the same user may wait there, from before
             self._long_lists.do(partial(self._leave_by_name, node, app_id, name, user_id, linger, socket_id))
         else:
@@ -242,7 +242,7 @@ class MemorySubscriptions:
             del entry.channels[channel.name]
             entry.occupancy.vacated(channel.name)
             entry.counts_due.discard(channel)
-            if reporter is not None:
+            if reporter is not None and reporter.has_observers:
                 reporter.observe(ChannelVacated(app_id, channel.name))
             if "channel_vacated" in entry.reports:
                 self._report(app_id, webhook_records.channel_event("channel_vacated", channel.name))

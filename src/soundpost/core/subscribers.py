@@ -75,8 +75,9 @@ class Subscribers:
         """Remove a connection; return its user id. Raises KeyError for one that is no subscriber."""
         if self._many is not None:
             return self._many.pop(connection)
-        user_id = self[connection]
-        self._one = self._user_id = None
+        if connection is not self._one:
+            raise KeyError(connection)
+        user_id, self._one, self._user_id = self._user_id, None, None
         return user_id
 
     def update(self, others: Mapping[Connection, str | None]) -> None:
