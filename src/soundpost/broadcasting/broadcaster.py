@@ -199,7 +199,10 @@ class Broadcaster(Dispatcher):
         if via is None:
             via = getattr(event, "broadcast_via", None)
         connections = _DEFAULT if via is None else self._connections(via)
-        return messages_for(event, excluded, connections, lambda: self.settings, ephemeral)
+        return messages_for(event, excluded, connections, self._read_settings, ephemeral)
+
+    def _read_settings(self) -> BroadcastSettings:
+        return self.settings
 
     @staticmethod
     def _excluded(to_others: bool, socket_id: str | None) -> str | None:

@@ -61,7 +61,7 @@ class Dispatcher(HistoryAccess):
             return
         try:
             encrypted = self._encrypted(messages)
-            if session is None and not options.after_commit:
+            if session is None and (self.transactions is None or not options.after_commit):
                 self.delivery.deliver(encrypted, options.queue)
                 return
         except (BroadcastError, ConfigurationError) as error:
