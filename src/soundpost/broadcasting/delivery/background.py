@@ -231,9 +231,9 @@ class _SendQueue:
         """Remove the first batch, unless it has been given up meanwhile."""
         with self.changed:
             if self.is_first(batch):
-                for entry in batch:
+                self.count -= sum([len(entry.messages) for entry in batch])
+                for _ in batch:
                     self.entries.popleft()
-                    self.count -= len(entry.messages)
 
     def pause(self, seconds: float) -> None:
         """Wait before another attempt; 0.2 seconds at most while a caller waits for the end."""
@@ -269,12 +269,16 @@ def _batch(entries: Iterable[_Entry], limit: BatchLimit) -> list[_Entry]:
     most_events, most_bytes = limit  # local names, as every message passes here
     for entry in entries:
         messages = entry.messages
-        events += len(messages)
-        for message in messages:
-            size += len(message.data)
+        first = messages[0]
+        if len(messages) == 1:  # as nearly always
+            events += 1
+            size += len(first.data)
+        else:
+            events += len(messages)
+            size += sum([len(message.data) for message in messages])
         if not batch:
-            connection, latest = messages[0].connection, entry.since + _SPAN
-        elif events > most_events or size > most_bytes or entry.since > latest or messages[0].connection != connection:
+            connection, latest = first.connection, entry.since + _SPAN
+        elif events > most_events or size > most_bytes or entry.since > latest or first.connection != connection:
             break
         batch.append(entry)
     return batch

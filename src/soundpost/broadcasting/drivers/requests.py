@@ -42,7 +42,7 @@ class ApiRequest:
         key = {"Idempotency-Key": first if len(self.messages) == 1 else f"{first}+{len(self.messages)}"}
         if self.asks:
             key |= ASK
-        return key | REPEAT if any(message.repeated for message in self.messages) else key
+        return key | REPEAT if True in [message.repeated for message in self.messages] else key
 
     @property
     def description(self) -> str:
@@ -95,12 +95,12 @@ def requests_for(
 
 def _requests(messages: Sequence[Message], most_bytes: int, asks: bool, behind: int) -> Iterator[ApiRequest]:
     """Yield the requests for as many messages as a batch may have."""
-    most_bytes -= len(b'{"batch":[]}')
     if len(messages) > 1 and {len(message.channels) for message in messages} == {1}:
-        text = encode([_batched(message) for message in messages])[1:-1]
-        if len(text) <= most_bytes:  # as nearly always. Measured: 0.4 µs for a message, 1.2 one by one
-            yield ApiRequest("/batch_events", b'{"batch":[%b]}' % text, tuple(messages), asks, behind)
+        body = encode(_Batch(list(map(_batched, messages))))
+        if len(body) <= most_bytes:  # as nearly always. Measured: 0.4 µs for a message, 1.2 one by one
+            yield ApiRequest("/batch_events", body, tuple(messages), asks, behind)
             return
+    most_bytes -= len(b'{"batch":[]}')
     left = len(messages) + behind
     batch: list[Message] = []
     texts: list[bytes] = []
@@ -149,6 +149,10 @@ class _Event(Struct, omit_defaults=True, gc=False):
     key_id: str | None = None
     channel: str = ""
     channels: tuple[str, ...] = ()
+
+
+class _Batch(Struct, gc=False):
+    batch: list[_Event]
 
 
 def _batched(message: Message) -> _Event:
