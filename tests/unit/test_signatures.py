@@ -88,6 +88,13 @@ def test_md5_of_an_empty_body_is_the_one_the_python_sdk_sends() -> None:
     assert signatures.md5(b"") == "d41d8cd98f00b204e9800998ecf8427e"
 
 
+@pytest.mark.parametrize("size", [1, 2_047, 2_048, 4_094, 10_000])
+def test_md5_of_a_body_of_any_size(size: int) -> None:
+    body = bytes(index % 251 for index in range(size))
+
+    assert signatures.md5(body) == hashlib.md5(body).hexdigest()
+
+
 def test_texts_in_other_alphabets_are_signed_as_utf8() -> None:
     expected = hmac.new("ключ".encode(), "日本".encode(), hashlib.sha256).hexdigest()
 

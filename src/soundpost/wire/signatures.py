@@ -20,6 +20,8 @@ _INNER_PAD: Final = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER_PAD: Final = bytes(byte ^ 0x5C for byte in range(256))
 _BLOCK: Final = 64
 """Bytes of a block of SHA-256."""
+_PIECE: Final = 2_047
+"""Bytes that hashlib digests without releasing the GIL; beside a thread that computes, to get it back takes 5 ms."""
 _MD5: Final = hashlib.md5(usedforsecurity=False)
 is_same: Final = hmac.compare_digest
 """Compare two ASCII texts in constant time."""
@@ -108,5 +110,10 @@ def signed_query(
 def md5(body: bytes) -> str:
     """Return the ``body_md5`` of a request body: its MD5 in hex."""
     digest = _MD5.copy()  # measured: 0.7 µs for 330 bytes, 1.3 with a new one from hashlib
-    digest.update(body)
+    if len(body) <= _PIECE:
+        digest.update(body)
+    else:
+        view = memoryview(body)
+        for start in range(0, len(body), _PIECE):
+            digest.update(view[start : start + _PIECE])
     return digest.hexdigest()
