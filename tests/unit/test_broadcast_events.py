@@ -341,12 +341,12 @@ class TestMessage:
         assert Message.from_dict(one.to_dict()) == one
 
     def test_a_message_that_no_history_keeps_stays_one(self) -> None:
-        ephemeral = Message(("a",), "n", "{}", id="id-1", ephemeral=True)
+        ephemeral = Message(("a",), "n", "{}", given_id="id-1", ephemeral=True)
         assert ephemeral.to_json() == '{"c":["a"],"n":"n","d":"{}","v":"","i":"id-1","e":true}'
         assert Message.from_json(ephemeral.to_json()) == ephemeral
 
     def test_an_encrypted_message_keeps_the_id_of_its_key(self) -> None:
-        encrypted = Message(("private-encrypted-a",), "n", "{}", id="id-1", key_id="k7")
+        encrypted = Message(("private-encrypted-a",), "n", "{}", given_id="id-1", key_id="k7")
         assert encrypted.to_json() == '{"c":["private-encrypted-a"],"n":"n","d":"{}","v":"","i":"id-1","k":"k7"}'
         assert Message.from_json(encrypted.to_json()) == encrypted
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -20,6 +21,12 @@ def test_threads_make_no_id_twice() -> None:
 
     assert len(set(ids)) == 1_600
     assert all(id.isascii() and id.isprintable() and len(id) <= 24 for id in ids)
+
+
+def test_a_message_of_another_process_keeps_its_id() -> None:
+    message = Message(("a",), "e", "{}")
+
+    assert pickle.loads(pickle.dumps(message)).id == message.id
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="without os.fork every process is new")

@@ -101,7 +101,9 @@ class _Broadcasts:
 
     def carrying(self, messages: Sequence[Message]) -> list[Message]:
         headers = self.headers()
-        return [replace(message, trace=headers) for message in messages] if headers else list(messages)
+        if not headers:
+            return list(messages)
+        return [replace(message, trace=headers, given_id=message.id) for message in messages]
 
     def headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}

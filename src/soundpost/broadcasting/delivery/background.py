@@ -334,7 +334,7 @@ class _Retries:
             if (rest := self._since + self._keep_trying - now) > 0:
                 self.reason = str(error)
                 self.failures += 1
-                self.messages = [replace(message, repeated=True) for message in self.messages]
+                self.messages = [replace(each, repeated=True, given_id=each.id) for each in self.messages]
                 wanted = error.retry_after or 0.0
                 if wanted > rest:  # the messages would be given up before: the server may be back earlier than it says
                     wanted = 0.0

@@ -85,8 +85,10 @@ def requests_for(
     limit = limit or BatchLimit.of_small(settings)
     if settings.driver != "soundpost":  # other servers have no histories, and may refuse a field they do not know
         messages = [
-            structs.replace(message, ephemeral=False, key_id=None) if message.ephemeral or message.key_id else message
-            for message in messages
+            structs.replace(each, ephemeral=False, key_id=None, given_id=each.id)
+            if each.ephemeral or each.key_id
+            else each
+            for each in messages
         ]
     for start in range(0, len(messages), limit.events):
         some = messages[start : start + limit.events]
