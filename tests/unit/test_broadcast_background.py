@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections import deque
@@ -17,6 +18,7 @@ from soundpost.broadcasting.drivers.failures import Errors
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.retry import RetryPolicy
 from soundpost.errors import BroadcastError
+from soundpost.wire.json_text import encode
 from support.harness import until
 
 
@@ -314,6 +316,18 @@ class TestBatches:
         delivery.close()
 
         assert drivers.limits == [None, None]
+
+    def test_a_batch_of_long_texts_fits_in_one_request(self, delivery: BackgroundDelivery, drivers: Drivers) -> None:
+        drivers.limit = BatchLimit(50, 10_000)
+        delivery.deliver([message("first")], "default")
+        until(lambda: drivers.asked > 0, "the first batch")
+        for number in range(40):
+            delivery.deliver([Message(("a",), str(number), json.dumps('"' * 200))], "default")
+        drivers.open.set()
+        delivery.close()
+
+        size = len(encode({"name": "39", "data": json.dumps('"' * 200), "channel": "a"}))
+        assert max(map(len, drivers.batches)) <= 10_000 // size < 40
 
     def test_messages_of_another_connection_are_no_part_of_it(
         self, delivery: BackgroundDelivery, drivers: Drivers

@@ -18,6 +18,7 @@ from soundpost.broadcasting.delivery import exit_hooks
 from soundpost.broadcasting.delivery.exit_hooks import FLUSH_TIME
 from soundpost.broadcasting.drivers.batch_limit import BatchLimit
 from soundpost.broadcasting.drivers.failures import Errors
+from soundpost.broadcasting.drivers.requests import most_bytes_of
 from soundpost.broadcasting.drivers.sending import Drivers
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.retry import RetryPolicy
@@ -267,15 +268,16 @@ def _batch(entries: Iterable[_Entry], limit: BatchLimit) -> list[_Entry]:
     batch: list[_Entry] = []
     connection, events, size, latest = "", 0, 0, 0.0
     most_events, most_bytes = limit  # local names, as every message passes here
+    short = most_bytes // (2 * most_events)  # characters of data: with the rest, so many as may be will fit
     for entry in entries:
         messages = entry.messages
         first = messages[0]
-        if len(messages) == 1:  # as nearly always
+        if len(messages) == 1 and len(first.data) < short:  # as nearly always
             events += 1
             size += len(first.data)
         else:
             events += len(messages)
-            size += sum([len(message.data) for message in messages])
+            size += sum([most_bytes_of(message) for message in messages])
         if not batch:
             connection, latest = first.connection, entry.since + _SPAN
         elif events > most_events or size > most_bytes or entry.since > latest or first.connection != connection:
