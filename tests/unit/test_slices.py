@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -83,6 +84,27 @@ def test_a_later_turn_has_its_own_budget() -> None:
     assert not loop.soon
 
 
+def test_all_that_shares_a_budget_has_its_turn_within_the_time_of_one() -> None:
+    loop, done = Loop(), list[str]()
+    now = 0.0
+
+    def work(name: str) -> None:
+        nonlocal now
+        now += TURN / 2
+        done.append(name)
+
+    budget = TurnBudget(loop.call_soon, clock=lambda: now)
+    for letter in "abc":
+        budget.each([letter + "1", letter + "2", letter + "3"], work, then=partial(done.append, letter))
+    seen = [len(done)]
+    while loop.soon:
+        loop.turn()
+        seen.append(len(done))
+
+    assert done == ["a1", "a2", "a3", "b1", "c1", "a", "b2", "c2", "b3", "c3", "b", "c"]
+    assert seen == [2, 4, 7, 9, 12, 12]
+
+
 def one_by_one(loop: Loop) -> MemoryRegistry:
     """Return a registry that does one thing in each turn of the loop."""
     registry = MemoryRegistry([APP], call_soon=loop.call_soon)
@@ -152,7 +174,7 @@ def test_very_many_who_come_to_a_large_presence_channel_have_their_lists_in_turn
     clients[3].vanish()
     stage.turn()
 
-    counts = []
+    counts = [sum(bool(client.writes) for client in clients)]
     for _ in range(6):
         loop.turn()
         counts.append(sum(bool(client.writes) for client in clients))

@@ -60,13 +60,35 @@ class TurnBudget:
 
     def do(self, work: Callable[[], None]) -> None:
         """Do some work now, or in a later turn."""
+        if self._has_time():
+            work()
+        else:
+            self._waiting.append(work)
+
+    def each(self, things: Iterable[T], work: Callable[[T], None], *, then: Callable[[], None] = lambda: None) -> None:
+        """Do the work on each thing in order, then call back; other work of this kind has its turn in between.
+
+        ``things`` must stay as they are meanwhile, so give a list of what may change.
+        """
+        left = iter(things)
+
+        def go_on() -> None:
+            for thing in left:
+                work(thing)
+                if not self._has_time():
+                    self._waiting.append(go_on)
+                    return
+            then()
+
+        self.do(go_on)
+
+    def _has_time(self) -> bool:
+        """Tell whether work may be done now: nothing waits, and the turn has time left."""
         if self._until is None:
             self._until = self._clock() + TURN
             self._call_soon(self._next_turn)
-        if self._waiting or (self._until is not None and self._clock() >= self._until):
-            self._waiting.append(work)
-        else:
-            work()
+            return True
+        return not self._waiting and self._clock() < self._until
 
     def _next_turn(self) -> None:
         self._until = None

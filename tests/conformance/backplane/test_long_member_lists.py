@@ -113,7 +113,7 @@ async def test_those_who_wait_for_a_list_get_it_one_after_the_other_and_newcomer
             tab.ask(ROOM, {"user_id": "1"})
         second.turn()
         channel = channels._apps["1"].channels[ROOM]
-        while not channel.is_resuming:  # noqa: ASYNC110 - the test's own wait
+        while not tabs[0].writes:  # noqa: ASYNC110 - the test's own wait
             await asyncio.sleep(0)
         answered = [[message["event"] for message in tab.read()] for tab in tabs[:3]]
         tabs[3].ask(ROOM, {"user_id": "1"})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -23,10 +23,10 @@ from soundpost.backplane.redis.message_fields import member_blob, member_of
 from soundpost.backplane.redis.received import event_fault
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.scripts import SILENTLY, SYNC
-from soundpost.backplane.redis.statements import TURN, state_in_slices
+from soundpost.backplane.redis.statements import state_in_slices
 from soundpost.core.member import Member
 from soundpost.core.outbox import CallSoon
-from soundpost.core.slices import in_slices
+from soundpost.core.slices import TurnBudget
 from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.wire.positions import with_position
 
@@ -54,12 +54,9 @@ class Channels:
         counts.ensure_stated = self.ensure_stated
         self._report_changes = report_changes
         self._clock = clock
-        self._call_soon = call_soon
         self.turn_clock: Callable[[], float] = time.perf_counter
         """Clock in seconds that goes on within a loop turn."""
-        self._unresumed: deque[SharedChannel] = deque()
-        """Channels that may have joins which wait for Redis, which is away."""
-        self._is_scheduled = False  # _resume_some is
+        self._turns = TurnBudget(call_soon, lambda: self.turn_clock())
         self._changes_meanwhile: dict[SharedChannel, deque[Callable[[], None]]] = {}
         """Changes of channels that are taking over their members, over several loop turns."""
         self.by_topic: dict[bytes, SharedChannel] = {}
@@ -120,7 +117,7 @@ class Channels:
         if then is not None:
             then()
         if not isinstance(answer, list):
-            self._resume_in_slices([channel])
+            self._turns.do(partial(self._resume_without_redis, channel))
             return
         if self._waits_for_members(channel, partial(self._synced, channel, None, answer)):
             return
@@ -138,9 +135,7 @@ class Channels:
             self._histories.after_reading(channel, partial(channel.keep, frame, until))
         self._changes_meanwhile[channel] = deque()
         steps = channel.replacing_members(_readable(members, channel))
-        in_slices(
-            steps, lambda _: None, self._call_soon, then=partial(self._has_members, channel), clock=self.turn_clock
-        )
+        self._turns.each(steps, lambda _: None, then=partial(self._has_members, channel))
 
     def _waits_for_members(self, channel: SharedChannel, change: Callable[[], None]) -> bool:
         """Keep a change for later if the channel is just taking its members over; return whether it is."""
@@ -185,7 +180,7 @@ class Channels:
             self.close_if_empty(self._apps[channel.app_id], channel)
 
         # A join of a channel with 10,000 members makes a list of 700 kB: 20 joins took 20 ms.
-        in_slices(joins(), run, self._call_soon, then=end, clock=self.turn_clock)
+        self._turns.each(joins(), run, then=end)
 
     def apply_change(self, channel: SharedChannel, version: int, apply: Callable[[], None]) -> None:
         """Apply a change to a channel's members or last event, unless its version is known already."""
@@ -221,30 +216,12 @@ class Channels:
     def resume_all(self) -> None:
         """Run all joins that wait for Redis, which is away; some in each loop turn."""
         for entry in self._apps.values():
-            self._resume_in_slices(entry.channels.values())
+            self._turns.each(list(entry.channels.values()), self._resume_without_redis)
 
-    def _resume_in_slices(self, channels: Iterable[SharedChannel]) -> None:
-        self._unresumed.extend(channels)
-        if not self._is_scheduled:
-            self._resume_some()
-
-    def _resume_some(self) -> None:
-        """Run joins for some milliseconds. Once Redis is back, it is asked about all channels that are left."""
-        self._is_scheduled = False
-        until = self.turn_clock() + TURN
-        try:
-            while self._unresumed and not self._redis.up:
-                channel = self._unresumed.popleft()
-                if channel.waiting is not None and self._is_open(channel):
-                    self.resume(channel)
-                if self.turn_clock() >= until:
-                    break
-        finally:
-            if self._redis.up:
-                self._unresumed.clear()
-            elif self._unresumed:
-                self._is_scheduled = True
-                self._call_soon(self._resume_some)
+    def _resume_without_redis(self, channel: SharedChannel) -> None:
+        """Run the joins of a channel, unless Redis is back: then it is asked about the channel."""
+        if channel.waiting is not None and self._is_open(channel) and not self._redis.up:
+            self.resume(channel)
 
 
 def _with_place(frame: bytes, offset: bytes, channel: SharedChannel) -> bytes:
