@@ -17,8 +17,8 @@ from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.observer_events import Change
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.scripts import ALWAYS, COUNT, IF_CHANGED, SILENTLY
-from soundpost.backplane.redis.statements import TURN
 from soundpost.backplane.registry import COUNT_AT_ONCE
+from soundpost.core.slices import TURN
 from soundpost.wire.channel_names import kind_of
 
 COUNT_DELAY: Final = 0.01

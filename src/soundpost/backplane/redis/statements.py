@@ -10,11 +10,11 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
+from soundpost.core.slices import TURN
+
 if TYPE_CHECKING:
     from soundpost.backplane.redis.channel import SharedChannel
 
-TURN: Final = 0.004
-"""Seconds of a loop turn in which channels are stated."""
 MOST_UNANSWERED: Final = 100
 """Largest number of channels that Redis is still to answer: with 64 kB of missed events each, a fifth of the output
 that Redis holds for a connection."""
