@@ -16,31 +16,34 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from lagging.operations import GROUPS, Sizes
+from lagging.outages import outages
 from lagging.watched_server import Longest
 from processes import NotMeasuredError, at_most, need_files
 
 from support.redis_process import RedisServer
 
 OWN = Path(__file__).parents[1]
+groups = {**GROUPS, "outages": outages}
 LIMIT = 600.0
 """Seconds for one group on one server."""
 
 
 @contextmanager
-def redis(wanted: bool) -> Iterator[str | None]:
-    """Yield the URL of a Redis of its own; None if none is wanted."""
+def redis(wanted: bool) -> Iterator[dict[str, Any]]:
+    """Yield the settings for a Redis of its own; none if none is wanted."""
     if not wanted:
-        yield None
+        yield {}
         return
     with tempfile.TemporaryDirectory() as folder:
         server = RedisServer(Path(folder))
         server.start()
         try:
-            yield server.url
+            yield {"redis": server.url, "redis_server": server}
         finally:
             server.stop()
 
@@ -48,11 +51,11 @@ def redis(wanted: bool) -> Iterator[str | None]:
 def measure(group: str, source: Path, options: argparse.Namespace) -> dict[str, Longest]:
     """Return the longest turn of each operation of a group."""
     found: dict[str, Longest] = {}
-    with redis(options.redis) as url:
-        settings = {"workers": options.workers, "redis": url}
+    with redis(options.redis) as found_redis:
+        settings = {"workers": options.workers, **found_redis}
         try:
             with at_most(LIMIT):
-                for name, longest in GROUPS[group](source, settings, Sizes()):
+                for name, longest in groups[group](source, settings, Sizes()):
                     found[name] = longest
         except (NotMeasuredError, OSError) as error:
             print(f"{group} of {source}: {error}", file=sys.stderr)
@@ -61,7 +64,7 @@ def measure(group: str, source: Path, options: argparse.Namespace) -> dict[str, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--groups", nargs="*", choices=[*GROUPS], default=[*GROUPS])
+    parser.add_argument("--groups", nargs="*", choices=[*groups], default=[*groups])
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--redis", action="store_true")
     parser.add_argument("--beside", type=Path)

@@ -8,7 +8,7 @@ has EACH of them), ``received BYTES`` (waits for that many in all
 since the last command), ``publish P EVENTS REQUEST`` (P publishers, each sends the request, in hex, so many times, one
 after the other; ``{key}`` in it is another key each time), ``whisper N CHANNEL`` (the first client sends N client
 events, each once the others have the one before), ``whisper_at_once N CHANNEL`` (for one other client),
-``disconnect N``.
+``disconnect N``, ``sign_in N WATCHED`` (each client as its user, who watches the next so many users).
 """
 
 from __future__ import annotations
@@ -72,6 +72,13 @@ class Swarm:
 
         await asyncio.gather(*(one(number, client) for number, client in enumerate(self.clients[:count])))
 
+    async def sign_in(self, count: int, watched: int) -> None:
+        """All clients at once, as those that come back."""
+        for client in self.clients[:count]:
+            client.sign_in(watched)
+        for client in self.clients[:count]:
+            await client.subscribed
+
     async def socket(self, number: int) -> socket.socket:
         """A connected socket from one of 200 loopback addresses: the ports of one are too few."""
         sock = socket.socket()
@@ -125,6 +132,8 @@ class Client(asyncio.Protocol):
         self.swarm = swarm
         self.channel = channel
         self.user = user
+        self.socket_id = ""
+        self.signs_in = False
         self.greeted = False
         self.ready = False
         self.awaited = 0
@@ -140,11 +149,17 @@ class Client(asyncio.Protocol):
             self.swarm.received += len(data)
             return
         self.buffer += data
+        if self.signs_in:
+            if b"signin_success" in self.buffer:
+                self.signs_in, self.ready, self.buffer = False, True, b""
+                self.subscribed.set_result(None)
+            return
         if self.awaited:
             self.count_answers()
             return
         if not self.greeted and b"connection_established" in self.buffer and self.buffer.endswith(b'"}'):
             self.greeted = True
+            self.socket_id = self.buffer.split(b'socket_id\\":\\"', 1)[1].split(b"\\", 1)[0].decode()
             self.transport.write(self.subscription(self.channel))
         if SUCCEEDED in self.buffer or self.buffer == b"OK":
             self.ready = True
@@ -163,6 +178,15 @@ class Client(asyncio.Protocol):
         self.transport.write(b"".join(map(self.subscription, channels)))
         await self.subscribed
 
+    def sign_in(self, watched: int) -> None:
+        """Sign in as the client's user, who watches the next ones."""
+        self.ready, self.signs_in, self.buffer = False, True, b""
+        self.subscribed = asyncio.get_running_loop().create_future()
+        watchlist = [str(self.user + number) for number in range(1, watched + 1)]
+        user_data = json.dumps({"id": str(self.user), "watchlist": watchlist})
+        auth = f"{KEY}:{signatures.sign(SECRET, signatures.user_text(self.socket_id, user_data))}"
+        self.transport.write(masked({"event": "pusher:signin", "data": {"auth": auth, "user_data": user_data}}))
+
     def count_answers(self) -> None:
         """Take out of the buffer the answers that are whole enough to be seen."""
         seen = self.buffer.count(SUCCEEDED)
@@ -180,8 +204,7 @@ class Client(asyncio.Protocol):
             member = {"user_id": str(self.user), "user_info": {"name": f"Member {self.user}"}}
             data["channel_data"] = json.dumps(member)
         if channel.startswith(("presence-", "private-")):
-            socket_id = self.buffer.split(b'socket_id\\":\\"', 1)[1].split(b"\\", 1)[0].decode()
-            text = signatures.channel_text(socket_id, channel, data.get("channel_data"))
+            text = signatures.channel_text(self.socket_id, channel, data.get("channel_data"))
             data["auth"] = f"{KEY}:{signatures.sign(SECRET, text)}"
         return masked({"event": "pusher:subscribe", "data": data})
 
@@ -212,6 +235,8 @@ async def main() -> None:
             await swarm.whisper(int(line[1]), line[2])
         elif line[0] == "whisper_at_once":
             await swarm.whisper_at_once(int(line[1]), line[2])
+        elif line[0] == "sign_in":
+            await swarm.sign_in(int(line[1]), int(line[2]))
         elif line[0] == "disconnect":
             swarm.disconnect(int(line[1]))
         answer = {"received": swarm.received, "clients": len(swarm.clients)}

@@ -33,7 +33,7 @@ class Sizes(NamedTuple):
     histories: int = 130_000
 
 
-def _measure(server: WatchedServer, name: str, operation: Callable[[], Any]) -> Row:
+def measure(server: WatchedServer, name: str, operation: Callable[[], Any]) -> Row:
     server.longest()
     operation()
     return name, server.longest()
@@ -76,15 +76,15 @@ def channels(source: Path, options: dict[str, Any], sizes: Sizes) -> Iterator[Ro
             "GET /channels with info": {"info": "subscription_count"},
         }
         for name, query in queries.items():
-            yield _measure(server, f"{name}, {count}", partial(server.ask, "GET", "channels", **query))
-        yield _measure(server, f"GET /connections, {count}", lambda: server.ask("GET", "connections"))
-        yield _measure(server, f"soundpost status, {count}", lambda: _control(server, "status"))
-        yield _measure(server, f"soundpost top, {count}", lambda: _control(server, "figures"))
-        yield _measure(server, f"reload, {count}", lambda: _control(server, "reload", settle=1))
-        yield _measure(server, f"10 s with {count}", lambda: time.sleep(10))
+            yield measure(server, f"{name}, {count}", partial(server.ask, "GET", "channels", **query))
+        yield measure(server, f"GET /connections, {count}", lambda: server.ask("GET", "connections"))
+        yield measure(server, f"soundpost status, {count}", lambda: _control(server, "status"))
+        yield measure(server, f"soundpost top, {count}", lambda: _control(server, "figures"))
+        yield measure(server, f"reload, {count}", lambda: _control(server, "reload", settle=1))
+        yield measure(server, f"10 s with {count}", lambda: time.sleep(10))
         if options.get("workers", 1) > 1:
-            yield _measure(server, f"death of a worker, {count}", lambda: _kill_worker(server))
-        yield _measure(
+            yield measure(server, f"death of a worker, {count}", lambda: _kill_worker(server))
+        yield measure(
             server,
             f"1,000 clients with {count} gone at once",
             lambda: _cut_off(swarm, server, 1_000),
@@ -95,14 +95,14 @@ def members(source: Path, options: dict[str, Any], sizes: Sizes) -> Iterator[Row
     """A presence channel of 10,000 members."""
     count = f"{sizes.members:,} members"
     with watched_server(source, options) as server, clients(server.port) as swarm, clients(server.port) as other:
-        yield _measure(server, f"{count} join", lambda: swarm.do(f"connect {sizes.members} presence-room"))
-        yield _measure(
+        yield measure(server, f"{count} join", lambda: swarm.do(f"connect {sizes.members} presence-room"))
+        yield measure(
             server, f"subscribe to a channel of {count}, 20 at once", lambda: other.do("connect 20 presence-room 1")
         )
-        yield _measure(
+        yield measure(
             server, f"GET /channels/X/users, {count}", lambda: server.ask("GET", "channels/presence-room/users")
         )
-        yield _measure(
+        yield measure(
             server,
             f"event to a channel of {count}",
             lambda: server.ask("POST", "events", {"name": "a", "channel": "presence-room", "data": "1"}),
@@ -110,10 +110,10 @@ def members(source: Path, options: dict[str, Any], sizes: Sizes) -> Iterator[Row
         if options.get("redis"):
             with watched_server(source, options) as second, clients(second.port) as far:
                 name = f"subscribe at another host to a channel of {count}"
-                yield _measure(second, name, lambda: far.do("connect 20 presence-room 1"))
+                yield measure(second, name, lambda: far.do("connect 20 presence-room 1"))
         if options.get("workers", 1) > 1:
-            yield _measure(server, f"death of a worker, {count}", lambda: _kill_worker(server))
-        yield _measure(
+            yield measure(server, f"death of a worker, {count}", lambda: _kill_worker(server))
+        yield measure(
             server,
             f"{count} gone at once",
             lambda: _cut_off(swarm, server, swarm.do("received 0")["clients"], left=20),
@@ -126,33 +126,33 @@ def rooms(source: Path, options: dict[str, Any], sizes: Sizes) -> Iterator[Row]:
     options = options | {"webhooks": f"http://127.0.0.1:{free_port()}/"}
     with watched_server(source, options) as server, clients(server.port) as swarm:
         swarm.do(f"connect {sizes.members} presence-room-{{i}} 2")
-        yield _measure(
+        yield measure(
             server,
             f"GET /channels with user_count, {count}",
             lambda: server.ask("GET", "channels", filter_by_prefix="presence-", info="user_count"),
         )
-        yield _measure(
+        yield measure(
             server,
             f"terminate_connections, {sizes.members // 2:,} connections",
             lambda: _terminate(server),
         )
         if options.get("workers", 1) > 1:
-            yield _measure(server, f"death of a worker, {count}", lambda: _kill_worker(server))
+            yield measure(server, f"death of a worker, {count}", lambda: _kill_worker(server))
 
 
 def fan_out(source: Path, options: dict[str, Any], sizes: Sizes) -> Iterator[Row]:
     """Channels that all of 10,000 clients have."""
     count, batch = f"{sizes.subscribers:,} subscribers", sizes.batch
     with watched_server(source, options) as server, clients(server.port) as swarm:
-        yield _measure(server, f"{count} connect", lambda: swarm.do(f"connect {sizes.subscribers} bench"))
+        yield measure(server, f"{count} connect", lambda: swarm.do(f"connect {sizes.subscribers} bench"))
         swarm.do(f"subscribe {sizes.subscribers * batch} all-{{i}} {sizes.subscribers}")
         event = {"name": "OrderPlaced", "channel": "bench", "data": "x" * 200}
-        yield _measure(server, f"event to {count}", lambda: server.ask("POST", "events", event))
+        yield measure(server, f"event to {count}", lambda: server.ask("POST", "events", event))
         everywhere = {"name": "a", "channels": [f"all-{number}" for number in range(batch)], "data": "x" * 200}
-        yield _measure(
+        yield measure(
             server, f"event to {batch} channels of {count}", lambda: server.ask("POST", "events", everywhere)
         )
-        yield _measure(server, f"stop, {count}", lambda: _stop(server))
+        yield measure(server, f"stop, {count}", lambda: _stop(server))
 
 
 def _stop(server: WatchedServer) -> None:
@@ -165,14 +165,14 @@ def gone(source: Path, options: dict[str, Any], sizes: Sizes) -> Iterator[Row]:
     """10,000 clients that are cut off."""
     with watched_server(source, options) as server, clients(server.port) as swarm:
         swarm.do(f"connect {sizes.subscribers} bench")
-        yield _measure(
+        yield measure(
             server,
             f"{sizes.subscribers:,} clients gone at once",
             lambda: _cut_off(swarm, server, sizes.subscribers),
         )
 
 
-def _keep(server: WatchedServer, channels: int) -> None:
+def keep(server: WatchedServer, channels: int) -> None:
     """Publish an event to each of so many channels that keep history."""
     for start in range(0, channels, 1_000):
         names = [f"kept-{number}" for number in range(start, start + 1_000)]
@@ -182,13 +182,13 @@ def _keep(server: WatchedServer, channels: int) -> None:
 def histories(source: Path, options: dict[str, Any], sizes: Sizes) -> Iterator[Row]:
     """Very many channels with kept events, and very many clients that resume."""
     with watched_server(source, options) as server:
-        _keep(server, sizes.histories)
-        yield _measure(
+        keep(server, sizes.histories)
+        yield measure(
             server,
             f"DELETE history of kept-1*, {sizes.histories:,} histories",
             lambda: server.ask("DELETE", "channels/kept-1*/history"),
         )
-        yield _measure(server, f"10 s with {sizes.histories:,} histories", lambda: time.sleep(10))
+        yield measure(server, f"10 s with {sizes.histories:,} histories", lambda: time.sleep(10))
     with watched_server(source, options) as server:
         herd = subprocess.Popen(
             [sys.executable, str(HERE / "resuming" / "herd.py"), str(server.port), str(sizes.subscribers), "10", "10"],
@@ -203,7 +203,7 @@ def histories(source: Path, options: dict[str, Any], sizes: Sizes) -> Iterator[R
                     event = {"name": "a", "channel": f"herd-{channel}", "data": str(number)}
                     server.ask("POST", "events", event)
             _line(herd, "\n")
-            yield _measure(server, f"{sizes.subscribers:,} clients resume", lambda: _line(herd, "\n"))
+            yield measure(server, f"{sizes.subscribers:,} clients resume", lambda: _line(herd, "\n"))
         finally:
             herd.kill()
             herd.wait()
@@ -215,10 +215,10 @@ def followed(source: Path, options: dict[str, Any], sizes: Sizes) -> Iterator[Ro
     with watched_server(source, options) as server, clients(server.port) as swarm:
         swarm.do("connect 1000 bench-{i}")
         swarm.do(f"subscribe {sizes.channels} kept-{{i}}")
-        _keep(server, sizes.channels)
-        yield _measure(server, f"10 s with {count}", lambda: time.sleep(10))
-        yield _measure(server, f"reload, {count}", lambda: _control(server, "reload", settle=5))
-        yield _measure(
+        keep(server, sizes.channels)
+        yield measure(server, f"10 s with {count}", lambda: time.sleep(10))
+        yield measure(server, f"reload, {count}", lambda: _control(server, "reload", settle=5))
+        yield measure(
             server,
             f"1,000 clients with {count} gone at once",
             lambda: _cut_off(swarm, server, 1_000),

@@ -70,6 +70,9 @@ class WatchedServer:
     def longest(self) -> Longest:
         """Return the longest turn since the last call, of all processes that still run."""
         time.sleep(SETTLED)
+        if self._process.poll() is not None:
+            self._errors.seek(0)
+            raise NotMeasuredError(f"the server ended with {self._process.returncode}: {self._errors.read()[-2_000:]}")
         found = [Longest(0.0, "server", "")]
         for pid in (self.pid, *self.workers()):
             line = self._told(pid)
