@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any
 
 import pytest
@@ -298,6 +299,37 @@ async def test_what_waits_for_redis_is_forgotten_where_nobody_is_on_the_channel_
         assert one.registry._histories.publishing._waiting
         await come_back(cluster, one)
         assert not one.registry._histories.publishing._waiting
+
+
+async def test_very_many_events_that_have_waited_long_enough_are_given_over_several_turns_in_their_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(history_publishing, "WAIT", 0.2)
+    async with hosts(RULES) as (cluster, (one,)):
+        publishing = one.registry._histories.publishing
+        client = await subscribe(cluster, one.stage, "news")
+        assert names(client) == [SUCCEEDED]
+        one.relay.hold()
+        one.redis.reconnect("a test")
+        while one.redis.up:  # noqa: ASYNC110 - the test's own wait
+            await asyncio.sleep(0)
+        publishing.turn_clock = itertools.count().__next__  # an event takes a whole turn
+        events = [f"event-{number}" for number in range(20)]
+        for event in events[:-1]:
+            one.stage.publish("news", event, "{}")
+        given, numbers = list[str](), list[int]()
+        while len(given) < len(events):
+            await asyncio.sleep(0)
+            one.stage.turn()
+            new = names(client)
+            if new and not given:
+                one.stage.publish("news", events[-1], "{}")
+            given += new
+            numbers.append(len(new))
+        assert given == events
+        assert max(numbers) == 1
+        one.relay.forget()
+        one.relay.cut()
 
 
 async def test_who_reads_gets_what_has_no_position_yet_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:

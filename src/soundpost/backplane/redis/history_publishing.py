@@ -6,7 +6,10 @@ a position. They wait for Redis as other events do, and are placed under the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from heapq import heappop, heappush
 from typing import Any, Final, NamedTuple
 
 import hiredis
@@ -23,6 +26,7 @@ from soundpost.backplane.redis.redis import Redis
 from soundpost.core.app_settings import HistorySettings
 from soundpost.core.history import KeptEvent
 from soundpost.core.peers import OutgoingEvent
+from soundpost.core.slices import TurnBudget
 from soundpost.wire.positions import with_id
 
 WAIT: Final = 3.0
@@ -49,10 +53,6 @@ class _Waiting(NamedTuple):
     """Time at which they get it without a position."""
 
 
-def _number_of(item: tuple[str, _Waiting]) -> int:
-    return item[1].number
-
-
 class HistoryPublishing:
     """Sends events of histories by way of the queue. ``clock`` is in seconds, ``call_later`` is the loop's."""
 
@@ -76,7 +76,15 @@ class HistoryPublishing:
         self._in_flight: dict[str, int] = {}
         """Numbers, by id, of events that are on their way to Redis and come back to subscribers of this host."""
         self._waiting: dict[str, _Waiting] = {}
-        """Events that subscribers of this host get when they come back, or when Redis has been away for long."""
+        """Events, by id, that subscribers here get when they come back, or when Redis has been away for long."""
+        self._waiting_on: dict[bytes, dict[str, None]] = {}
+        """Ids of these events by topic, in the order in which they began to wait."""
+        self._order: list[tuple[int, str]] = []  # heap of numbers and ids; those that do not wait any more are void
+        self._give_until = 0.0  # events are given that are due up to this time
+        self._timer = 0.0  # time for which the latest timer is set
+        self._turns = TurnBudget(partial(call_later, 0), lambda: self.turn_clock())
+        self.turn_clock: Callable[[], float] = time.perf_counter
+        """Clock in seconds that goes on within a loop turn."""
         self._wait_until = self._answers_wait_until = 0.0
         self._number = 0
         self.lost: set[bytes] = set()
@@ -121,7 +129,7 @@ class HistoryPublishing:
     def came(self, event_id: str) -> None:
         """Note that an event has come from Redis: it need not be given to this host's clients otherwise."""
         self._in_flight.pop(event_id, None)
-        self._waiting.pop(event_id, None)
+        self._take(event_id)
 
     @property
     def may_wait(self) -> bool:
@@ -146,26 +154,49 @@ class HistoryPublishing:
         now = self._clock()
         due = now + WAIT if self.queue.flows else self._wait_until
         self._waiting[event_id] = event._replace(due=due)
-        if due > now:
-            self._call_later(due - now, self._end_wait)
-        else:
+        self._waiting_on.setdefault(event.channel.topic, {})[event_id] = None
+        heappush(self._order, (event.number, event_id))
+        if due <= now:
             self._end_wait()
+        elif due != self._timer:  # thousands wait for the same moment
+            self._timer = due
+            self._call_later(due - now, self._end_wait)
+
+    def _take(self, event_id: str) -> _Waiting | None:
+        """Remove a waiting event and return it; None if it does not wait."""
+        event = self._waiting.pop(event_id, None)
+        if event is not None:
+            topic = event.channel.topic
+            del self._waiting_on[topic][event_id]
+            if not self._waiting_on[topic]:
+                del self._waiting_on[topic]
+        return event
 
     def _end_wait(self, until: float = 0.0) -> None:
-        """Give the events that have waited long enough, in their order."""
-        until = until or self._clock() + _AS_SOON
-        for event_id, event in sorted(self._waiting.items(), key=_number_of):
-            if event.due > until:
-                break
-            del self._waiting[event_id]
-            self._give(event_id, event)
+        """Give the events that have waited long enough, in their order; some in each loop turn."""
+        self._give_until = max(self._give_until, until or self._clock() + _AS_SOON)
+        self._turns.each(self._due(), self._give)
+
+    def _due(self) -> Iterator[tuple[str, _Waiting]]:
+        """Take the events that have waited long enough, until there are none."""
+        while self._order:
+            number, event_id = self._order[0]
+            event = self._waiting.get(event_id)
+            if event is not None and event.number == number:
+                if event.due > self._give_until:
+                    return
+                self._take(event_id)
+                heappop(self._order)
+                yield event_id, event
+            else:
+                heappop(self._order)
 
     def release(self, channel: SharedChannel) -> None:
         """Give the waiting events of a channel now: the next one, which is not kept, must not overtake them."""
-        waiting = [item for item in self._waiting.items() if item[1].channel.topic == channel.topic]
-        for event_id, event in sorted(waiting, key=_number_of):
-            del self._waiting[event_id]
-            self._give(event_id, event)
+        waiting = [(event_id, self._waiting[event_id]) for event_id in self._waiting_on.get(channel.topic, ())]
+        for item in sorted(waiting, key=lambda item: item[1].number):
+            self._take(item[0])
+            self._give(item)
 
     def put_by(self, channel: SharedChannel) -> None:
         """Put by what has no position yet of a channel whose last subscriber here is gone, and may come back."""
@@ -180,8 +211,9 @@ class HistoryPublishing:
         """Return what was put by of a channel that has a subscriber again; nothing if Redis is about to place it."""
         return {} if self._redis.up else self._put_by.pop((channel.app_id, channel.name), {})
 
-    def _give(self, event_id: str, event: _Waiting) -> None:
-        """Give an event to this host's clients without a position."""
+    def _give(self, item: tuple[str, _Waiting]) -> None:
+        """Give an event, which is preceded by its id, to this host's clients without a position."""
+        event_id, event = item
         name, frame = event.channel.name, event.frame
         channel = event.entry.channels.get(name)
         if channel is None:
@@ -230,7 +262,7 @@ class HistoryPublishing:
         ``offset``: the one that Redis has given it; None if the event is lost. What is behind the offset that this host
         has delivered is still to come.
         """
-        self._waiting.pop(event_id, None)
+        self._take(event_id)
         self._unsure.discard(event_id)
         app_id = app_of(bucket)
         put_by = self._put_by.get((app_id, name))
