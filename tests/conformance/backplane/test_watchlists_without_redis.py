@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -79,6 +80,38 @@ async def test_a_user_who_is_lost_while_redis_is_away_stays_for_the_grace() -> N
         assert [await told(cluster, client) for client in (far, near)] == [[], []]
         await sign_in(cluster, first, "ann")
         assert [await told(cluster, client) for client in (far, near)] == [[], []]
+
+
+async def test_users_are_stated_one_after_the_other_and_who_is_lost_before_stays_for_the_grace() -> None:
+    async with two_hosts() as (cluster, _, host):
+        far, _ = await watchers(cluster)
+        for number in range(20):
+            await sign_in(cluster, host.stage, f"user-{number}")
+        ann = await sign_in(cluster, host.stage, "ann")
+        assert await told(cluster, far) == ONLINE
+
+        def unstated() -> set[str]:
+            if not host.redis.up or host.redis.is_connecting:
+                return {user_id for _, user_id in here}
+            return {user_id for (_, user_id), user in here.items() if user.stated_by != host.redis.node}
+
+        users = host.registry._users
+        here, users.turn_clock = users._here, itertools.count().__next__  # a statement takes a whole turn
+        await lose_redis(host)
+        host.redis.known = 0
+        numbers, left = [], len(unstated())
+        while left > 10:
+            await asyncio.sleep(0)
+            numbers.append(left - len(unstated()))
+            left -= numbers[-1]
+        assert max(numbers) == 1
+        assert "ann" in unstated()
+        ann.vanish()
+        host.stage.turn()
+        assert "ann" not in unstated()
+        await host.flows()
+        await asyncio.gather(*host.redis.leases._tasks)
+        assert await told(cluster, far) == []
 
 
 @pytest.mark.interpreted

@@ -283,7 +283,7 @@ class RedisRegistry:
         for entry in self._apps.values():
             if entry.connections:
                 self._counts.state_connections(entry)
-        self._users.on_up()
+        await self._users.on_up()
         self.inspection.on_up()
         await self._channels.sync_all()
         self.redis_webhooks.on_up()

@@ -1,4 +1,4 @@
-"""Statements of very many channels, made some at a time, so that the loop does other work in between.
+"""Statements of very many channels or users, made some at a time, so that the loop does other work in between.
 
 A host that is back at Redis states all its channels, which costs some 0.1 ms of the loop for each. Redis closes a
 connection whose answers are not read: so no more channels are under way than it answers.
@@ -8,27 +8,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final, TypeVar
 
 from soundpost.core.slices import TURN
 
-if TYPE_CHECKING:
-    from soundpost.backplane.redis.channel import SharedChannel
+T = TypeVar("T")
 
 MOST_UNANSWERED: Final = 100
-"""Largest number of channels that Redis is still to answer: with 64 kB of missed events each, a fifth of the output
+"""Largest number of statements that Redis is still to answer: with 64 kB of missed events each, a fifth of the output
 that Redis holds for a connection."""
 
 
 async def state_in_slices(
-    channels: Iterable[SharedChannel],
-    state: Callable[[SharedChannel, Callable[[], None]], bool],
+    things: Iterable[T],
+    state: Callable[[T, Callable[[], None]], bool],
     clock: Callable[[], float],
 ) -> None:
-    """State channels, for some milliseconds in each loop turn; return once Redis has answered for all.
+    """State channels or users, for some milliseconds in each loop turn; return once Redis has answered for all.
 
-    ``state`` states a channel, calls back with the answer, and returns False if there is nothing to state. ``clock`` is
-    in seconds, and goes on within a loop turn.
+    ``state`` states one of them, calls back with the answer, and returns False if there is nothing to state. ``clock``
+    is in seconds, and goes on within a loop turn.
     """
     unanswered = 0
     progress = asyncio.Event()
@@ -39,9 +38,9 @@ async def state_in_slices(
         progress.set()
 
     until = clock() + TURN
-    for channel in channels:
+    for thing in things:
         unanswered += 1
-        if not state(channel, answered):
+        if not state(thing, answered):
             unanswered -= 1
         while unanswered >= MOST_UNANSWERED:
             progress.clear()
