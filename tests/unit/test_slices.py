@@ -56,7 +56,7 @@ def test_work_beyond_the_budget_of_a_turn_waits_in_order() -> None:
     def work(number: int) -> Callable[[], None]:
         def do() -> None:
             nonlocal now
-            now += TURN / 2
+            now += TURN * 0.6
             done.append(number)
 
         return do
@@ -90,7 +90,7 @@ def test_all_that_shares_a_budget_has_its_turn_within_the_time_of_one() -> None:
 
     def work(name: str) -> None:
         nonlocal now
-        now += TURN / 2
+        now += TURN * 0.6
         done.append(name)
 
     budget = TurnBudget(loop.call_soon, clock=lambda: now)

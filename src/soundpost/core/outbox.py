@@ -23,7 +23,7 @@ CallSoon = Callable[[Callable[[], None]], object]
 CallLater = Callable[[float, Callable[[], None]], object]
 """A loop's ``call_later``: call back after some seconds."""
 
-_TURN: Final = 0.005
+_TURN: Final = 0.004
 """Seconds of a loop turn in which frames are sent."""
 _AT_ONCE: Final = 1_000
 """Deliveries of small frames without a look at the clock: some 2.5 ms, 8 ms where the machine is busy."""

@@ -11,7 +11,7 @@ from soundpost.core.outbox import CallSoon
 
 T = TypeVar("T")
 
-TURN: Final = 0.004
+TURN: Final = 0.003
 """Seconds of a loop turn."""
 
 

@@ -107,7 +107,7 @@ class Channels:
         users: list[str | bytes] = []
         waiting = Counter(user_id for user_id, _ in channel.waiting or ())
         for user_id, (member, connections) in channel.own_members.items():
-            if connections > waiting[user_id]:  # others ask one by one: the channel may be full
+            if connections > waiting.get(user_id, 0):  # others ask one by one: the channel may be full
                 users += [user_id, member_blob(member)]
         synced = partial(self._synced, channel, then)
         stated = (channel.name, channel.stated_count, self._redis.former_node)

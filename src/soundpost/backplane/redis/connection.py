@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple, cast
 import hiredis
 
 from soundpost.backplane.redis.failures import refused
+from soundpost.core.slices import TURN
 
 log = logging.getLogger("soundpost.redis")
 
@@ -29,8 +30,6 @@ Then = Callable[[Any], None]
 Push = Callable[[bytes, bytes], None]
 """Callback that gets a topic and a message published on it."""
 
-_TURN: Final = 0.004
-"""Seconds of a loop turn in which what came is handled."""
 _LARGE: Final = 65_536
 """Bytes of a read after which nothing more is read in a loop turn: libuv reads up to 32 times where there is much."""
 _LOST: Final = "the connection to Redis was lost"
@@ -124,7 +123,7 @@ class RedisConnection(asyncio.Protocol):
         """Handle the answers and messages that ``data`` completes."""
         self._reader.feed(data)
         if not self._is_scheduled:
-            self._handle(until=self._clock() + _TURN)
+            self._handle(until=self._clock() + TURN)
             if len(data) > _LARGE and not self._is_scheduled:
                 self._wait_for_turn()
 
@@ -153,7 +152,7 @@ class RedisConnection(asyncio.Protocol):
         self._is_scheduled = False
         if self._transport is None:
             return
-        self._handle(until=self._clock() + _TURN)
+        self._handle(until=self._clock() + TURN)
         if not self._is_scheduled:
             self._transport.resume_reading()
 

@@ -27,8 +27,8 @@ FEW: Final = 1_000
 """Sockets that the loop reads: all of them take some milliseconds of a turn. Further ones wait for one another."""
 _MORE: Final = 1_024
 """Places for transports that are made at a time."""
-LOST_AT_ONCE: Final = 256
-"""Largest number of lost sockets that are closed in a loop turn: some 5 ms."""
+LOST_AT_ONCE: Final = 128
+"""Largest number of lost sockets that are closed in a loop turn: some 2.5 ms."""
 
 
 class LostSockets:
