@@ -303,6 +303,9 @@ class TestOtherSettings:
         before = histories.store.head
         for number in range(20):
             histories.change(HistorySettings(channels=("*",), events=1 + number, age=10))
+        for _ in range(20):
+            histories.store.housekeep()
+        assert len(histories.store._apps["1"].earlier) == 8
         assert histories.state(before, "quiet").gap == "age"
         assert histories.state(histories.store.head, "quiet").gap is None
 
@@ -313,10 +316,31 @@ class TestOtherSettings:
         histories.change(HistorySettings(channels=("quiet",), events=5, age=10))
         for number in range(20):
             histories.change(HistorySettings(channels=("*",), events=2 + number, age=10))
+            histories.store.housekeep()
         assert histories.state(a).gap == "unknown"
         assert histories.names() == []
         assert histories.state(quiet, "quiet").gap is None
         assert histories.store.size == histories.store._apps["1"].channels["quiet"].size
+
+    def test_settings_are_forgotten_when_some_channels_after_the_other_were_looked_at(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(app_history, "_LOOKED_AT_ONCE", 2)
+        histories = Histories()
+        positions = [histories.add(f"channel {number}")[0] for number in range(5)]
+        histories.change(HistorySettings(channels=("none",), events=5, age=10))
+        for number in range(9):
+            histories.change(HistorySettings(channels=("*",), events=2 + number, age=10))
+        known, left = histories.store._apps["1"], list[int]()
+        late = histories.store.head
+        for _ in range(7):
+            histories.store.housekeep()
+            left.append(sum(bool(channel.events) for channel in known.channels.values()))
+            histories.add(f"late {len(left)}")
+        assert len(known.earlier) == 8
+        assert left == [5, 6, 7, 8, 8, 7, 6]
+        assert [histories.state(at, f"channel {number}").gap for number, at in enumerate(positions)] == ["unknown"] * 5
+        assert [histories.state(late, f"late {number}").gap for number in range(1, 8)] == [None] * 7
 
 
 class TestHandover:
@@ -390,6 +414,13 @@ SETTINGS: Final = (
 
 @given(STEPS)
 def test_nothing_is_missing_without_a_gap(steps: list[tuple[str, int]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app_history, "_EARLIER_RULES", 2)
+        patch.setattr(app_history, "_LOOKED_AT_ONCE", 1)
+        _check(steps)
+
+
+def _check(steps: list[tuple[str, int]]) -> None:
     histories = Histories(max_size=4_000)
     published: dict[str, list[tuple[int, str]]] = {"a": [], "b": [], "c": []}
     heads = [histories.store.head]

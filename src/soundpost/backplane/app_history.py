@@ -14,6 +14,8 @@ _EMPTY_CHANNELS: Final = 10_000
 """Largest number of channels of an app that are remembered without events."""
 _EARLIER_RULES: Final = 8
 """Largest number of earlier settings of an app that are remembered."""
+_LOOKED_AT_ONCE: Final = 2_000
+"""Channels that are looked at together when the earliest settings are forgotten: some 2 ms."""
 
 
 class AppHistory:
@@ -27,6 +29,7 @@ class AppHistory:
         self.rules = HistoryRules(())
         self.earlier: deque[tuple[tuple[HistorySettings, ...], HistoryRules, int]] = deque()
         """Earlier settings, the oldest first, each with the offset up to which they held."""
+        self._unlooked: list[str] | None = None  # channels to be looked at before the earliest settings are forgotten
         self.channels: dict[str, ChannelHistory] = {}
         self.size = 0
         """Bytes of all kept events."""
@@ -44,19 +47,30 @@ class AppHistory:
         first = self.expiry.first_due
         return 0 if isinstance(first, float) else first
 
-    def configure(self, settings: tuple[HistorySettings, ...], top: int) -> tuple[list[ChannelHistory], int]:
-        """Take other settings, which hold for events after the offset ``top``.
-
-        Return the channels that kept no history by settings that are forgotten now, and the offset up to which.
-        """
+    def configure(self, settings: tuple[HistorySettings, ...], top: int) -> None:
+        """Take other settings, which hold for events after the offset ``top``."""
         if self.settings is not None:
             self.earlier.append((self.settings, self.rules, top))
         self.settings, self.rules = settings, HistoryRules(settings)
+
+    def forget_earliest(self) -> tuple[list[ChannelHistory], int]:
+        """Forget the earliest of too many settings; with very many channels that takes several calls.
+
+        Return channels that kept no history by them, and the offset up to which.
+        """
         if len(self.earlier) <= _EARLIER_RULES:
             return [], 0
-        _, rules, unkept = self.earlier.popleft()
-        self.floor = max(self.floor, unkept)
-        return [channel for name, channel in self.channels.items() if rules.of(name) is None], unkept
+        _, rules, unkept = self.earlier[0]
+        if self._unlooked is None:
+            self.floor = max(self.floor, unkept)
+            self._unlooked = list(self.channels)
+        names = self._unlooked[-_LOOKED_AT_ONCE:]
+        del self._unlooked[-_LOOKED_AT_ONCE:]
+        if not self._unlooked:
+            self._unlooked = None
+            self.earlier.popleft()
+        found = [self.channels[name] for name in names if name in self.channels and rules.of(name) is None]
+        return found, unkept
 
     def not_kept_up_to(self, name: str) -> int:
         """Return the offset up to which a channel kept no history, as settings said then; 0 if it always kept one."""

@@ -62,9 +62,7 @@ class HistoryStore:
         history = self._app(app.id)
         history.max_size = app.max_history_size
         if history.settings != app.history:
-            channels, unkept = history.configure(app.history, self._next_offset())
-            for channel in channels:
-                self._forget_up_to(history, channel, unkept)
+            history.configure(app.history, self._next_offset())
 
     def _app(self, app_id: str) -> AppHistory:
         app = self._apps.get(app_id)
@@ -183,6 +181,9 @@ class HistoryStore:
         left = self._drop_due(self._clock() // 1_000, _DROPPED_AT_ONCE)
         for app in self._apps.values():
             left = self._fit(app, left)
+            channels, unkept = app.forget_earliest()
+            for channel in channels:
+                self._forget_up_to(app, channel, unkept)
 
     def _drop_due(self, now: int, left: int) -> int:
         """Forget expired events: ``left`` of them, or eight times as many of one channel; return what is left."""
