@@ -461,6 +461,17 @@ def test_the_name_laravel_publishes_to_is_taken_unless_it_is_local(
     assert "server_name ws.example.org;" in command_line.run("deploy", "nginx").stdout
 
 
+def test_a_name_in_another_script_is_the_one_that_browsers_send(command_line: CommandLine) -> None:
+    command_line.run("init")
+    file = command_line.directory / "soundpost.toml"
+    file.write_text(f'[server]\npublic_url = "https://faß.example"\n{file.read_text().replace("[server]", "")}')
+    from_file = command_line.run("deploy", "nginx")
+    assert "server_name xn--fa-hia.example;" in from_file.stdout
+    assert "browsers connect to" not in from_file.stderr
+    given = command_line.run("deploy", "nginx", "--server-name", "Bücher.example")
+    assert "server_name xn--bcher-kva.example;" in given.stdout
+
+
 @pytest.mark.parametrize("target", ["supervisor", "systemd", "compose", "kubernetes"])
 def test_a_server_that_is_to_stay_needs_credentials_that_stay(command_line: CommandLine, target: str) -> None:
     result = command_line.run("deploy", target, "--server-name", "ws.example.com")

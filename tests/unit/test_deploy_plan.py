@@ -101,6 +101,8 @@ def test_certificates_are_those_of_certbot_unless_others_are_named() -> None:
         ({"connections": 0}, "--connections 0"),
         ({"server_name": "ws.example.com; }"}, "--server-name"),
         ({"server_name": ""}, "--server-name"),
+        ({"server_name": "a..b"}, "--server-name"),
+        ({"server_name": 64 * "a"}, "--server-name"),
         ({"nodes": ("10.0.0.1",)}, "--node '10.0.0.1'"),
         ({"api_from": ("everybody",)}, "--api-from"),
         ({"certificate": "/a b.pem"}, "--certificate"),

@@ -224,7 +224,8 @@ def _host(form: str, host: str) -> re.Pattern[str]:
     if not host:
         raise OriginError(f"{form!r} names no host: write 'example.com', or '*' for everybody")
     if not host.isascii():
-        raise OriginError(f"{form!r} would never match: browsers send such a name as {_as_sent(host)!r}: write that")
+        sent = name_as_sent(host)
+        raise OriginError(f"{form!r} would never match: browsers send such a name as {sent!r}: write that")
     labels = host.split(".")
     if not labels[0]:
         name = host.lstrip(".")
@@ -272,7 +273,7 @@ def _ipv6(text: str) -> str | None:
         return None
 
 
-def _as_sent(host: str) -> str:
-    """Return a host name in another script as browsers send it."""
+def name_as_sent(host: str) -> str:
+    """Return a host name as browsers send it: ``xn--bcher-kva.example`` for ``bücher.example``."""
     labels = unicodedata.normalize("NFKC", host).lower().split(".")
     return ".".join(each if each.isascii() else f"xn--{each.encode('punycode').decode()}" for each in labels)

@@ -19,6 +19,7 @@ from soundpost.tools.cli.deploy_options import ApiOptions, FrontOptions, OutputO
 from soundpost.tools.cli.snippets import public_url
 from soundpost.tools.deploy import DeployPlan
 from soundpost.tools.deploy.certificates import CertificateState, state_of
+from soundpost.wire.origins import name_as_sent
 
 UNKNOWN_NAME: Final = "localhost"
 """Server name of a plan if nothing says under which name browsers connect."""
@@ -56,10 +57,10 @@ def _unknown_to_the_service(loaded: Loaded, config: Path | None) -> str | None:
 
 
 def server_name_of(loaded: Loaded, option: str | None, *, needed: bool = True) -> str | None:
-    """Return the name that browsers connect to. Raises ConfigurationError if ``needed`` and not known."""
+    """Return the name that browsers connect to, as they send it. Raises ConfigurationError if it is ``needed``."""
     for name in (option, loaded.public.host, loaded.settings.server.hostname, loaded.backend.host):
         if name and (name == option or name not in LOCAL_HOSTS):
-            return name
+            return name_as_sent(name)
     if needed:
         raise ConfigurationError(
             "the name for browsers is not set: give --server-name ws.example.com, or set "
@@ -158,6 +159,7 @@ def address_of_browsers(loaded: Loaded, plan: DeployPlan) -> ServerAddress:
 def _warn_of_other_address(loaded: Loaded, plan: DeployPlan) -> None:
     """Warn if the public address differs from the one that the proxy serves."""
     told, served = browser_address(loaded), address_of_browsers(loaded, plan)
+    told = told._replace(host=name_as_sent(told.host))
     if loaded.public.host and told != served:
         loaded.warnings.append(
             f"browsers connect to {public_url(told)}, but this proxy serves {public_url(served)}: "

@@ -17,7 +17,8 @@ _DRAIN_TIME: Final = 10  # seconds: the server's default
 _MARGIN: Final = 10  # seconds from the server's own limits to a SIGKILL
 _SILENCE: Final = 60  # seconds that a proxy adds to the longest silence; clients answer a ping within 30
 
-_NAME: Final = re.compile(r"[A-Za-z0-9_]([-A-Za-z0-9_.]*[A-Za-z0-9_])?|\[?[0-9A-Fa-f:]+\]?")
+_LABEL: Final = "[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?"
+_NAME: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*|\[?[0-9A-Fa-f]*:[0-9A-Fa-f:]+\]?")
 _NODE: Final = re.compile(r"(unix:/[-\w./@+]+|[-A-Za-z0-9_.]+:\d{1,5}|\[[0-9A-Fa-f:]+\]:\d{1,5})")
 _FILE: Final = re.compile(r"[-\w./@+,:=~]+")
 _NETWORK: Final = re.compile(r"[0-9A-Fa-f.:]+(/\d{1,3})?")
