@@ -14,6 +14,7 @@ from soundpost.broadcasting.browser.echo_options import echo_options
 from soundpost.broadcasting.settings import settings_from
 from soundpost.broadcasting.settings.from_environment import settings_from_environment
 from soundpost.config import load
+from soundpost.environment.toml_document import FILE_NAME
 from soundpost.errors import ConfigurationError
 from soundpost.invocation import soundpost_command
 from soundpost.tools.cli.app import app
@@ -493,6 +494,33 @@ def test_variables_of_this_shell_are_named_for_a_service_does_not_have_them(
     result = configured.run("deploy", "supervisor")
     assert "set in this shell, but not in that of a service: SOUNDPOST_APP_SECRET:" in result.stderr
     assert "hush-hush" not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("target", ["supervisor", "systemd"])
+@pytest.mark.parametrize("user", ["a b", "x;reboot", "%i", "-x", "no:body", "$(id)", "a\nExecStart=/bin/true"])
+def test_only_a_name_is_taken_for_the_user_of_a_service(configured: CommandLine, target: str, user: str) -> None:
+    result = configured.run("deploy", target, f"--user={user}")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"--user {user!r}: expected the name of a user" in result.stderr
+
+
+def test_paths_of_a_service_are_quoted_in_the_steps(
+    configured: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "my site"
+    folder.mkdir()
+    (folder / FILE_NAME).write_text(TOML)
+    (folder / FILE_NAME).chmod(0o600)
+    monkeypatch.chdir(folder)
+    said = configured.run("deploy", "systemd", "--user", "somebody").stderr
+    assert f"chown somebody '{folder.resolve()}/{FILE_NAME}'" in said
+
+
+@pytest.mark.parametrize("log", ["/var/log/a ;b.log", "/var/log/a #b.log", "/var/log/a\ncommand=/bin/true", "/a "])
+def test_a_path_that_supervisor_would_cut_off_is_refused(configured: CommandLine, log: str) -> None:
+    result = configured.run("deploy", "supervisor", "--log", log)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{log!r}: a path in the configuration of a service cannot have this in it" in result.stderr
 
 
 def test_wrong_usage_is_told(configured: CommandLine) -> None:

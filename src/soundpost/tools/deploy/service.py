@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,9 @@ from soundpost.errors import ConfigurationError
 
 USER: Final = "soundpost"
 """User in root's place: a server that faces the internet needs none of root's rights."""
+
+_USER_NAME: Final = re.compile(r"[\w.][-\w.@]*\$?")
+_UNWRITABLE: Final = re.compile(r"[\x00-\x1f\x7f]|\s[;#]|^\s|\s$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +58,17 @@ def service_of(config: Path | None, directory: Path, user: str | None) -> Servic
     if found is not None:
         command += ["--config", str(found)]
     names = tuple(sorted(name for name in os.environ if name.startswith(("SOUNDPOST_", "REVERB_"))))
-    service = Service(tuple(command), directory, user or _owner(found or directory), found, names)
-    for text in (*service.command, str(directory), service.user):
-        if "\n" in text or " ;" in text:
-            raise ConfigurationError(f"{text!r}: a path in the configuration of a service cannot have this in it")
-    return service
+    if user and not _USER_NAME.fullmatch(user):
+        raise ConfigurationError(f"--user {user!r}: expected the name of a user, such as {USER}")
+    for text in (*command, str(directory)):
+        check_text(text)
+    return Service(tuple(command), directory, user or _owner(found or directory), found, names)
+
+
+def check_text(text: str) -> None:
+    """Raise ConfigurationError for a path that would end before its last character, or be a comment from there on."""
+    if _UNWRITABLE.search(text):
+        raise ConfigurationError(f"{text!r}: a path in the configuration of a service cannot have this in it")
 
 
 def preparation_steps(service: Service) -> list[str]:
@@ -71,7 +82,7 @@ def preparation_steps(service: Service) -> list[str]:
         )
     for path in (service.config, service.directory / ".env"):
         if path is not None and path.exists() and path.stat().st_uid != uid:
-            steps.append(f"chown {service.user} {path}   # it holds secrets: its mode stays 600")
+            steps.append(f"chown {service.user} {shlex.quote(str(path))}   # it holds secrets: its mode stays 600")
     return steps
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from soundpost.tools.deploy.layout import comment
 from soundpost.tools.deploy.plan import ConfigFile, Deployment, DeployPlan
-from soundpost.tools.deploy.service import Service, preparation_steps, warnings
+from soundpost.tools.deploy.service import Service, check_text, preparation_steps, warnings
 from soundpost.tools.deploy.sizes import kernel_comment, open_files
 
 _FILE: Final = Path("/etc/supervisor/conf.d/soundpost.conf")
@@ -22,6 +22,7 @@ def deployment(plan: DeployPlan, service: Service, *, log: str | None = None) ->
         "systemctl restart supervisor   # once, for minfds; later: supervisorctl reread && supervisorctl update",
         "supervisorctl status soundpost",
     ]
+    check_text(log or _LOG)
     files = (ConfigFile(_FILE, _text(plan, service, log or _LOG)),)
     return Deployment(files, tuple(steps), plan.backend, warnings(service))
 
