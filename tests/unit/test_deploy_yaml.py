@@ -323,3 +323,11 @@ def test_several_pods_need_redis(configured: CommandLine) -> None:
     assert objects["Deployment"]["spec"]["replicas"] == 2
     assert objects["HorizontalPodAutoscaler"]["spec"]["maxReplicas"] == 4
     assert objects["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]["name"] == "soundpost"
+    fewer = configured.run("deploy", "kubernetes", "--replicas", "3", "--autoscale", "2")
+    assert (fewer.exit_code, fewer.stdout) == (1, "")
+    assert "--autoscale 2: there are 3 pods before it scales" in fewer.stderr
+
+
+def test_the_class_of_the_ingress_is_one_text(configured: CommandLine) -> None:
+    ingress = kubernetes(configured, "--ingress-class", "internal: yes")["Ingress"]
+    assert ingress["spec"]["ingressClassName"] == "internal: yes"

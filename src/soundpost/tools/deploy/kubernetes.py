@@ -41,7 +41,7 @@ class KubernetesOptions:
 
 
 def deployment(plan: DeployPlan, options: KubernetesOptions, config: Path | None = None) -> Deployment:
-    """Return all objects in one file, the Secret in another. Raises ConfigurationError for pods without Redis."""
+    """Return all objects in one file, the Secret in another. Raises ConfigurationError for impossible numbers."""
     noted = warnings(plan)
     plan = in_container(plan)
     redis = reachable_redis(plan)
@@ -51,6 +51,8 @@ def deployment(plan: DeployPlan, options: KubernetesOptions, config: Path | None
         raise ConfigurationError(
             f"{most} pods act as one over Redis only: set scaling.redis to one that the cluster reaches"
         )
+    if options.autoscale and options.autoscale < replicas:
+        raise ConfigurationError(f"--autoscale {options.autoscale}: there are {replicas} pods before it scales")
     parts = [
         _deployment(plan, options, replicas),
         _service(plan),
@@ -243,7 +245,7 @@ metadata:
     # With cert-manager:
     # cert-manager.io/cluster-issuer: letsencrypt
 spec:
-  ingressClassName: {options.ingress_class}
+  ingressClassName: {quoted(options.ingress_class)}
   tls:
     - hosts: [{quoted(plan.server_name)}]
       secretName: soundpost-tls
