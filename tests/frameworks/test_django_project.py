@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
-from django.template import Context, Template
+from django.template import Context, Engine, RequestContext, Template
 from django.test import RequestFactory, override_settings
 from django.test.utils import setup_test_environment, teardown_test_environment
 from django.urls import include, path
@@ -290,6 +290,21 @@ def test_the_tag_never_tells_the_internal_host(internal: str) -> None:
 
 def test_the_tag_has_the_nonce_of_a_content_security_policy() -> None:
     assert '<script nonce="r4nd&quot;om">' in rendered(nonce='r4nd"om')
+
+
+def test_the_tag_has_no_nonce_where_the_page_has_none() -> None:
+    assert "nonce" not in rendered(nonce=None)
+
+
+@pytest.mark.parametrize("how", ["", "with title='x'", "with request='a text'", "with title='x' only"])
+def test_the_tag_finds_the_request_below_any_include(how: str) -> None:
+    head = ("django.template.loaders.locmem.Loader", {"head": "{% load soundpost %}{% soundpost %}"})
+    engine = Engine(loaders=[head], libraries={"soundpost": "soundpost.django.templatetags.soundpost"})
+    page = engine.from_string(f"{{% include 'head' {how} %}}")
+    request = RequestFactory().get("/", headers={"Host": "localhost"})
+    html = str(page.render(RequestContext(request, {})))
+    assert '<meta name="csrf-token"' in html
+    assert options(html)["wsHost"] == "localhost"
 
 
 def test_the_tag_tells_other_addresses_of_the_endpoints() -> None:

@@ -21,7 +21,7 @@ register = template.Library()
 
 
 @register.simple_tag(takes_context=True)  # type: ignore[untyped-decorator]
-def soundpost(context: Any, nonce: str = "", libraries: bool = False, positions: Positions | None = None) -> Any:
+def soundpost(context: Any, nonce: str | None = "", libraries: bool = False, positions: Positions | None = None) -> Any:
     """Return HTML with ``window.Soundpost.options`` for ``new Echo(…)``, and a script that sends ``X-Socket-ID``.
 
     ``nonce`` is the nonce of the page's Content-Security-Policy: ``{% soundpost nonce=request.csp_nonce %}``. With
@@ -29,7 +29,7 @@ def soundpost(context: Any, nonce: str = "", libraries: bool = False, positions:
     which are static files of the app, and ``Soundpost.connect()`` returns an Echo. ``positions`` are those of the data
     that the page shows, by channel: ``{% soundpost positions=positions %}``.
     """
-    request = context.get("request")
+    request = getattr(context, "request", None) or context.get("request")
     token = None if request is None else get_token(request)
     options = echo_options(
         broadcast.settings,
@@ -40,8 +40,9 @@ def soundpost(context: Any, nonce: str = "", libraries: bool = False, positions:
         scope=getattr(request, "scope", None),
     )
     meta = "" if token is None else format_html('<meta name="csrf-token" content="{}">\n', token)
+    text = "" if nonce is None else str(nonce)
     urls = [static(f"{STATIC_PREFIX}/{each.file}") for each in LIBRARIES] if libraries else []
-    return mark_safe(meta + echo_script(options, nonce=str(nonce), libraries=urls, positions=positions))
+    return mark_safe(meta + echo_script(options, nonce=text, libraries=urls, positions=positions))
 
 
 def auth_url(name: str) -> str:
