@@ -145,8 +145,11 @@ def test_policies_as_classes(routes: ChannelRoutes) -> None:
         def authorize(self, user: Any) -> bool:
             return True
 
-    class News(Base, routes=routes):
+    class News(Base):
         pattern = "news"
+
+    class Elsewhere(Base, routes=ChannelRoutes()):
+        pattern = "elsewhere"
 
     team, news = routes
     assert (team.kind, team.guests, team.name.rpartition(".")[2]) == ("presence", True, "Team")

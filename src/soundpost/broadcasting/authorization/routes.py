@@ -65,7 +65,7 @@ class ChannelPolicy:
     """A channel route as a class: ``pattern``, ``kind``, and a method ``authorize(self, user, **parameters)``.
 
     ``guests``, ``guards`` and ``permission`` are those of :meth:`ChannelRoutes.private`. A subclass with a ``pattern``
-    is added to :data:`soundpost.channels`, or to ``routes``, a keyword of the class.
+    is added to :data:`soundpost.channels`, or to ``routes``, a keyword of the class or of its base class.
     Raises RouteError for a class without ``authorize``, or with a wrong pattern.
     """
 
@@ -79,14 +79,17 @@ class ChannelPolicy:
     """Names of guards that are asked for the user in turn."""
     permission: ClassVar[str | None] = None
     """A permission that the user must have (Django)."""
+    _routes: ClassVar[ChannelRoutes | None] = None
 
     def __init_subclass__(cls, *, routes: ChannelRoutes | None = None, **more: Any) -> None:
         super().__init_subclass__(**more)
+        if routes is not None:
+            cls._routes = routes
         if "pattern" not in cls.__dict__:
             return
         if cls.authorize is ChannelPolicy.authorize or not callable(cls.authorize):
             raise RouteError(f"{cls.__name__}: a channel policy needs a method authorize(self, user, …)")
-        (channels if routes is None else routes).add(
+        (channels if cls._routes is None else cls._routes).add(
             cls.kind,
             cls.pattern,
             cls().authorize,
