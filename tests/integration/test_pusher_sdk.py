@@ -343,6 +343,15 @@ def test_clusters_and_the_raw_master_key() -> None:
     assert Pusher("1", "k", "s")._settings.host == "api.pusherapp.com"
 
 
+def test_a_client_is_closed_at_the_end_of_with(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[Pusher] = []
+    with Pusher(**arguments(server)) as client:
+        monkeypatch.setattr(client._driver, "close", lambda: closed.append(client))
+        assert client.trigger("a", "x", {}) == {}
+        assert closed == []
+    assert closed == [client]
+
+
 async def test_the_asynchronous_client_keeps_its_connection(server: RunningServer) -> None:
     async with AsyncPusher(**arguments(server)) as client:
         answers = await asyncio.gather(*(client.trigger("a", "x", {}) for _ in range(20)))

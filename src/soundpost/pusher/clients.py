@@ -88,7 +88,7 @@ class Pusher(_Client):
     """A client of Pusher's HTTP API, with the arguments of PyPI's ``pusher``; safe to share between threads.
 
     ``path`` is a prefix of all paths, ``verify`` the file of a certificate authority, or False for any certificate.
-    Methods raise PusherError, and ValueError or TypeError for what no server would take.
+    It may be used in ``with``. Methods raise PusherError, and ValueError or TypeError for what no server would take.
     """
 
     def trigger(
@@ -124,6 +124,12 @@ class Pusher(_Client):
     def close(self) -> None:
         """Close the kept connections, which are opened again when needed."""
         self._driver.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
 
     def _ask(self, call: Call) -> dict[str, Any]:
         try:
