@@ -523,6 +523,18 @@ def test_a_path_that_supervisor_would_cut_off_is_refused(configured: CommandLine
     assert f"{log!r}: a path in the configuration of a service cannot have this in it" in result.stderr
 
 
+def test_the_env_lines_ask_for_the_name_of_browsers_where_nothing_says_it(command_line: CommandLine) -> None:
+    file = command_line.directory / FILE_NAME
+    file.write_text(TOML.replace('hostname = "ws.example.com"\n', ""))
+    file.chmod(0o600)
+    asked = command_line.run("deploy", "env").stdout
+    assert asked.startswith("# Nothing here says where browsers connect: --server-name ws.example.com tells it.\n")
+    assert "SOUNDPOST_PUBLIC_URL=https://<name browsers connect to>/ws\n" in asked
+    assert "<name" not in command_line.run("deploy", "env", "--server-name", "ws.example.com").stdout
+    file.write_text(file.read_text().replace("[server]", '[server]\npublic_url = "http://localhost:8000/ws"'))
+    assert "SOUNDPOST_PUBLIC_URL=http://localhost:8000/ws\n" in command_line.run("deploy", "env").stdout
+
+
 def test_wrong_usage_is_told(configured: CommandLine) -> None:
     assert configured.run("deploy", "nginx", "--also-site", "--whole").exit_code == 2
     assert configured.run("deploy", "nginx", "--api", "secret").exit_code == 2

@@ -88,8 +88,14 @@ def _heading(*, written: bool) -> str:
 def env_lines(loaded: Loaded, plan: DeployPlan, backend: ServerAddress, *, show_secret: bool) -> str:
     """Return the ``.env`` lines of an application; without ``show_secret`` with a place for the secret."""
     browser = address_of_browsers(loaded, plan)
-    if plan.server_name == UNKNOWN_NAME:
-        browser = browser._replace(host="<name browsers connect to>")
+    if plan.server_name != UNKNOWN_NAME or loaded.public.host:
+        return _lines(loaded, backend, browser, show_secret=show_secret)
+    hint = "# Nothing here says where browsers connect: --server-name ws.example.com tells it."
+    unknown = browser._replace(host="<name browsers connect to>")
+    return f"{hint}\n{_lines(loaded, backend, unknown, show_secret=show_secret)}"
+
+
+def _lines(loaded: Loaded, backend: ServerAddress, browser: ServerAddress, *, show_secret: bool) -> str:
     app = loaded.settings.apps[0]
     if loaded.generated:
         app = AppSettings(id="<app id>", key="<app key>", secret="<app secret>")
