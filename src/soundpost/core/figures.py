@@ -36,9 +36,9 @@ class AppFigures:
     subscriptions: int = 0
     """Subscriptions now; filled in."""
     opened: int = 0
-    """Connections that got their hello."""
+    """Connections that were established."""
     closed: int = 0
-    """Connections that have left."""
+    """Connections that were closed."""
     subscribed: int = 0
     """Subscriptions that succeeded."""
     unsubscribed: int = 0
@@ -52,7 +52,7 @@ class AppFigures:
     events: int = 0
     """Events that applications published on this node, one for each channel."""
     deliveries: int = 0
-    """Frames given to subscribers' sockets: an event to 100 subscribers is 100."""
+    """Frames sent to subscribers: an event to 100 subscribers is 100."""
     delivered_bytes: int = 0
     """Bytes of these frames."""
     sends: int = 0
@@ -60,13 +60,13 @@ class AppFigures:
     joined: int = 0
     """Deliveries that went with another one in one write."""
     replayed: int = 0
-    """Frames sent to subscribers that read a history; they are deliveries too."""
+    """Kept events sent to subscribers that read a history; they are deliveries too."""
     resumptions: int = 0
-    """Subscriptions that went on in a channel's history."""
+    """Subscriptions that resumed from the history of their channel."""
     gaps: int = 0
-    """Clients told that they missed events which are not kept any more."""
+    """Gaps sent to clients, whose missed events are not kept any more."""
     slow_clients: int = 0
-    """Clients closed with 4100, as too many bytes waited for them."""
+    """Clients closed with 4100, since they read too slowly."""
     errors: dict[int, int] = field(default_factory=dict)
     """``pusher:error`` frames sent, by code."""
     refusals: dict[str, int] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class AppFigures:
     failed_authorizations: dict[str, int] = field(default_factory=dict)
     """Requests refused for want of a valid signature, by kind: ``subscription``, ``sign_in``, ``api``."""
     publish: Histogram = field(default_factory=Histogram)
-    """Time from a whole request to publish until its answer."""
+    """Time from a complete publish request until its answer."""
 
     def fill_in(self) -> None:
         """Compute the figures that follow from others: what happens most often is counted once."""
