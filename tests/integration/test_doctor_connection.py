@@ -121,6 +121,11 @@ def _(on: Stage) -> CheckPlan:
     return plan(place(on.h2_only(on.certificate()), "https"))
 
 
+@scene("http2-only", "an Nginx that listens for HTTP/2 without TLS")
+def _(on: Stage) -> CheckPlan:
+    return plan(place(on.nginx("return 200;", listen=" http2")))
+
+
 @scene("certificate-expired", "an Nginx whose certificate ended yesterday")
 def _(on: Stage) -> CheckPlan:
     return plan(place(on.proxy(tls=on.authority.certificate("localhost", days=(-90, -1))), "https"))

@@ -162,6 +162,13 @@ def _(on: Stage) -> CheckPlan:
     return both(place(on.proxy(tls=files, upstream=own.port), "https"), place(own.port, "https"))
 
 
+@scene("proxy-http-to-tls-server", "the same Nginx without TLS of its own")
+def _(on: Stage) -> CheckPlan:
+    files = on.certificate()
+    own = on.start(tls={"certificate": str(files.chain), "key": str(files.key)})
+    return plan(place(on.proxy(upstream=own.port)))
+
+
 @scene("service-unavailable", "an Nginx that answers 503")
 def _(on: Stage) -> CheckPlan:
     return plan(place(on.nginx("return 503;")))
@@ -224,6 +231,17 @@ def test_the_right_prefix_is_told(on: Stage) -> None:
     (step,) = examined(plan(place(port))).faults
     assert step.message == "the WebSocket is not at /app/app-key, but at /broadcast/v1/app/app-key"
     assert "wsPath: '/broadcast/v1'" in (step.fix or "")
+
+
+def test_a_redirect_is_told_by_its_own_port_and_without_the_signed_query(on: Stage) -> None:
+    port = on.nginx("return 301 https://localhost:8443$request_uri;")
+    (step,) = examined(both(place(port))).faults
+    assert "(https://localhost:8443/app/app-key)" in step.message
+    assert step.fix == "Use the https address with port 8443 at once."
+    backend = examined(both(place(on.server.port), place(port)))
+    (step,) = backend.faults
+    assert f"redirects to https://localhost:8443/apps/{DEFAULT_APP.id}/channels:" in step.message
+    assert "auth_signature" not in repr(backend.steps)
 
 
 def test_the_line_in_nginx_s_files_is_told(on: Stage) -> None:

@@ -135,7 +135,7 @@ def _unchunked(body: bytes) -> bytes:
 
 def _no_answer(base_url: BaseUrl, received: bytes) -> FaultFound:
     """Return the fault of bytes that are no HTTP response."""
-    if base_url.is_tls and (received[3:4] == _H2_SETTINGS or offers_only_h2(base_url)):
+    if received[3:4] == _H2_SETTINGS or (base_url.is_tls and offers_only_h2(base_url)):
         return FaultFound("http2-only", host=base_url.host, port=base_url.port)
     if not base_url.is_tls and (received.startswith(_TLS_ALERT) or speaks_tls(base_url)):
         return FaultFound("port-speaks-tls", host=base_url.host, port=base_url.port)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from urllib.parse import urlsplit
 
 from soundpost.tools.doctor.answered_by import (
     answered_by,
@@ -18,6 +19,7 @@ from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.exchange import RawResponse
 from soundpost.tools.doctor.faults.proxy import FILE_OF_ANOTHER_PATH, NO_PATH
 from soundpost.tools.doctor.findings import FaultFound, one_line
+from soundpost.tools.doctor.tls import speaks_tls
 
 MAY_BE_AT_ANOTHER_PATH: Final = frozenset(
     {"path-not-forwarded", "answered-by-web-page", "upgrade-ignored", "upgrade-refused", "path-prefix-wrong"}
@@ -72,7 +74,9 @@ def proxy_fault(response: RawResponse, base_url: BaseUrl, asked: str) -> FaultFo
     if 300 <= status < 400 and response.headers.get("location"):
         return _redirect(base_url, one_line(response.headers["location"]))
     if status == 400 and is_plain_to_tls(response):
-        return FaultFound("proxy-http-to-tls-server") if base_url.is_tls else _speaks_tls(base_url)
+        if base_url.is_tls or not speaks_tls(base_url):
+            return FaultFound("proxy-http-to-tls-server")
+        return FaultFound("port-speaks-tls", host=base_url.host, port=base_url.port)
     who = answered_by(response)
     if status == 401 and "www-authenticate" in response.headers:
         return FaultFound("login-required")
@@ -90,13 +94,17 @@ def path_fault(asked: str, right: str, prefix: str) -> FaultFound:
 
 
 def _redirect(base_url: BaseUrl, location: str) -> FaultFound:
+    location = location.partition("?")[0]  # a query has the request's signature, which is nobody else's business
     if not base_url.is_tls and location.startswith(f"https://{base_url.host}"):
-        return FaultFound("redirect-to-https", url=base_url.url, location=location)
+        return FaultFound("redirect-to-https", url=base_url.url, location=location, port=_port(location))
     return FaultFound("redirected", url=base_url.url, location=location)
 
 
-def _speaks_tls(base_url: BaseUrl) -> FaultFound:
-    return FaultFound("port-speaks-tls", host=base_url.host, port=base_url.port)
+def _port(location: str) -> int:
+    try:
+        return urlsplit(location).port or 443
+    except ValueError:
+        return 443
 
 
 def is_plain_to_tls(response: RawResponse) -> bool:

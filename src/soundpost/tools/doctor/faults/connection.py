@@ -156,10 +156,10 @@ FAULTS: Final = (
     Fault(
         "http2-only",
         "{host} port {port} speaks HTTP/2 only: browsers open WebSockets over HTTP/1.1",
-        "The server offers 'h2' alone in the TLS handshake (ALPN), so a WebSocket's HTTP/1.1 upgrade is not "
-        "understood.",
-        "Let it speak HTTP/1.1 as well (ALPN h2 and http/1.1). In Nginx both are there with 'listen 443 ssl http2;'; "
-        "a load balancer has a switch for it.",
+        "The server offers 'h2' alone in the TLS handshake (ALPN), or speaks HTTP/2 without TLS, so a WebSocket's "
+        "HTTP/1.1 upgrade is not understood.",
+        "Let it speak HTTP/1.1 as well (ALPN h2 and http/1.1). In Nginx both are there with 'listen 443 ssl http2;', "
+        "while 'listen' without 'ssl' needs no 'http2'; a load balancer has a switch for it.",
     ),
     Fault(
         "certificate-expired",

@@ -68,7 +68,7 @@ FAULTS: Final = (
         "redirect-to-https",
         "{url} redirects to https ({location}): browsers do not follow redirects of WebSockets",
         "Nginx sends all of port 80 to https. A page follows, a WebSocket fails, and a POST becomes a GET.",
-        "Use the https address with port 443 at once.",
+        "Use the https address with port {port} at once.",
     ),
     Fault(
         "redirected",
