@@ -15,6 +15,7 @@ from soundpost.server.admin_http import (
     AdminRequest,
     AdminResponse,
     AdminStream,
+    Handle,
     Routes,
     Timeouts,
     json_answer,
@@ -22,6 +23,7 @@ from soundpost.server.admin_http import (
 from soundpost.server.admin_http.connection import MAX_BODY, MAX_HEAD, AdminConnection
 from soundpost.server.admin_http.listener import MAX_CONNECTIONS
 from soundpost.server.connections.socket_activation import close_other_inherited_sockets
+from soundpost.server.dashboard.static_files import StaticFiles
 from support.admin_client import AdminClient, listening
 
 SHORT = 0.05
@@ -82,6 +84,17 @@ async def test_requests_of_a_connection_are_answered_in_order() -> None:
         assert (await client.read()).status == 403
         assert (await client.read()).status == 404
         assert (await client.request("GET", "/late")).body == b"late"
+
+
+@pytest.mark.parametrize("path", ["/app/key?protocol=7", "/apps/1/events"])
+@pytest.mark.parametrize("handle", [ROUTES, StaticFiles()])
+async def test_clients_and_publishers_are_told_that_this_is_not_their_port(handle: Handle, path: str) -> None:
+    async with listening(handle) as listener:
+        client = await AdminClient.open(listener.port)
+        answer = await client.request("POST", path)
+        assert answer.status == 404
+        assert answer.json()["error"].endswith(": clients and publishers use the server's own port")
+        assert "own port" not in (await client.request("GET", "/elsewhere")).json()["error"]
 
 
 async def test_head_is_answered_without_a_body() -> None:

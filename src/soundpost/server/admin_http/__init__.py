@@ -10,6 +10,7 @@ from soundpost.server.admin_http.messages import (
     Answer,
     Handle,
     json_answer,
+    not_found,
     read_body,
 )
 from soundpost.server.admin_http.routes import Routes
@@ -27,5 +28,6 @@ __all__ = [
     "Timeouts",
     "check_address",
     "json_answer",
+    "not_found",
     "read_body",
 ]

@@ -121,3 +121,9 @@ class AdminError(SoundpostError):
     def response(self) -> AdminResponse:
         """Return the response ``{"error": "sentence"}``."""
         return json_answer({"error": self.message}, self.status, self.headers)
+
+
+def not_found(beginning: str, path: str) -> AdminError:
+    """Return the error of an unknown path; it tells clients and publishers, which ask below /app, the right port."""
+    elsewhere = ": clients and publishers use the server's own port" if path.startswith("/app") else ""
+    return AdminError(404, f"{beginning} {path[:100]!a}{elsewhere}")

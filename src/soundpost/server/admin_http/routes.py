@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping
 from urllib.parse import unquote
 
-from soundpost.server.admin_http.messages import AdminError, AdminRequest, Answer, Handle
+from soundpost.server.admin_http.messages import AdminError, AdminRequest, Answer, Handle, not_found
 
 
 class Routes:
@@ -37,7 +37,7 @@ class Routes:
         if allowed:
             takes = ", ".join(dict.fromkeys(allowed))
             raise AdminError(405, f"{request.path[:100]!a} takes {takes}", (("Allow", takes),))
-        raise AdminError(404, f"There is no {request.path[:100]!a} here")
+        raise not_found("This port has no", request.path)
 
 
 def _match(pattern: list[str], parts: list[str]) -> dict[str, str] | None:

@@ -7,7 +7,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Final
 
-from soundpost.server.admin_http import AdminError, AdminRequest, AdminResponse
+from soundpost.server.admin_http import AdminRequest, AdminResponse, not_found
 
 _TYPES: Final = {
     "html": "text/html; charset=utf-8",
@@ -33,7 +33,7 @@ class StaticFiles:
         """Answer with a file. Raises AdminError if there is none."""
         found = self._files.get(request.path)
         if found is None or request.method not in ("GET", "HEAD"):
-            raise AdminError(404, f"The dashboard has no {request.method[:20]} {request.path[:100]!a}")
+            raise not_found(f"The dashboard has no {request.method[:20]}", request.path)
         return found
 
 
