@@ -21,6 +21,7 @@ from soundpost.webhooks import (
     MemberRemoved,
     OtherEvent,
     SeenInMemory,
+    SeenInRedis,
     SubscriptionCount,
     UserOffline,
     UserOnline,
@@ -441,6 +442,17 @@ class TestRepetitions:
         for key in "abcd":
             seen.add(key)
         assert [seen.has(key) for key in "abcd"] == [False, True, True, True]
+
+    @pytest.mark.parametrize("make", [SeenInMemory, partial(SeenInRedis, None)])
+    @pytest.mark.parametrize("wrong", [{"seconds": 0}, {"seconds": -1}, {"seconds": float("nan")}])
+    def test_a_memory_without_a_time_is_refused(self, make: Any, wrong: dict[str, Any]) -> None:
+        with pytest.raises(ValueError, match="a time for which keys are remembered is expected"):
+            make(**wrong)
+
+    @pytest.mark.parametrize("size", [0, -1])
+    def test_a_memory_without_a_place_is_refused(self, size: int) -> None:
+        with pytest.raises(ValueError, match="a memory for at least one key is expected"):
+            SeenInMemory(size=size)
 
     def test_a_process_remembers_ten_thousand(self) -> None:
         seen = SeenInMemory()

@@ -28,8 +28,16 @@ class SeenEvents(Protocol):
         """Remember a key for ten minutes."""
 
 
+def _check_time(seconds: float) -> None:
+    if not seconds > 0:
+        raise ValueError(f"seconds={seconds!r}: a time for which keys are remembered is expected")
+
+
 class SeenInMemory:
-    """The memory of one process: the last 10,000 keys, for ten minutes. ``clock`` is in seconds."""
+    """The memory of one process: the last 10,000 keys, for ten minutes. ``clock`` is in seconds.
+
+    Raises ValueError for a size below 1, and for no time.
+    """
 
     def __init__(
         self,
@@ -38,6 +46,9 @@ class SeenInMemory:
         seconds: float = SECONDS_REMEMBERED,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        if size < 1:
+            raise ValueError(f"size={size!r}: a memory for at least one key is expected")
+        _check_time(seconds)
         self._size = size
         self._seconds = seconds
         self._clock = clock
@@ -62,9 +73,13 @@ class SeenInMemory:
 
 
 class SeenInRedis:
-    """A memory in Redis, for all processes of an application. ``client`` is one of ``redis``, also an asyncio one."""
+    """A memory in Redis, for all processes of an application. ``client`` is one of ``redis``, also an asyncio one.
+
+    Raises ValueError for no time.
+    """
 
     def __init__(self, client: Any, *, prefix: str = "soundpost:webhooks:", seconds: int = SECONDS_REMEMBERED) -> None:
+        _check_time(seconds)
         self._client = client
         self._prefix = prefix
         self._seconds = seconds
