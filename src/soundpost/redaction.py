@@ -20,7 +20,6 @@ _QUERY: Final = r"[-\w.~!$'()*+,;:/&=%\[\]]*"
 _PLAIN_URL: Final = re.compile(
     rf"(?P<scheme>[A-Za-z][-+.A-Za-z0-9]*://)(?P<user>{_USER_INFO})(?P<hosts>{_HOST}(?:,{_HOST})*)"
     rf"(?P<path>(?:/[-\w.~!$&'()*+,;=:%/]*)?)(?P<query>(?:\?{_QUERY})?)(?P<fragment>(?:\#[-\w.~%]*)?)",
-    re.ASCII,
 )
 _LOGIN: Final = re.compile(r":.*@", re.DOTALL)
 """A URL without its scheme: ``user:password@host``."""
