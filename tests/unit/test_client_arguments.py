@@ -84,9 +84,22 @@ async def test_of_headers_that_are_made_for_each_request() -> None:
         await ask("1.2", "private-orders")
 
 
-def test_of_a_user_info() -> None:
-    with pytest.raises(PayloadError, match="user_info has no form in JSON: "):
-        with_secret("key", "secret", user_id="7", user_info=object())
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (object(), ""),
+        ({"score": [1, {"best": NAN}]}, "nan is no number in JSON"),
+        ({"score": (float("-inf"),)}, "-inf is no number in JSON"),
+        ({"avatar": b"png"}, "bytes are no text: decode them"),
+        ([bytearray(b"png")], "bytes are no text: decode them"),
+    ],
+)
+def test_of_a_user_info(wrong: Any, said: str) -> None:
+    with pytest.raises(PayloadError, match=f"user_info has no form in JSON: {said}"):
+        with_secret("key", "secret", user_id="7", user_info=wrong)
 
 
 async def test_of_a_subscription() -> None:

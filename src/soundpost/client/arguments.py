@@ -6,6 +6,7 @@ No message shows a text: it may be a secret.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 from soundpost.errors import ConfigurationError, PayloadError
@@ -58,9 +59,25 @@ def check_texts(value: Any, what: str) -> None:
 def json_of(value: Any, what: str) -> bytes:
     """Return a value as JSON. Raises PayloadError for a value that has no form in JSON."""
     try:
-        return encode(value)
+        text = encode(value)
+        _refuse_lost(value)  # not before, as the nesting is bounded now
     except (TypeError, ValueError, RecursionError) as error:
         raise PayloadError(f"{what} has no form in JSON: {error}") from None
+    return text
+
+
+def _refuse_lost(value: Any) -> None:
+    """Raise TypeError for what would arrive as something else: bytes as base64, nan and infinity as null."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        raise TypeError("bytes are no text: decode them")
+    if isinstance(value, float) and not isfinite(value):
+        raise TypeError(f"{value} is no number in JSON")
+    if isinstance(value, Mapping):
+        value = value.values()
+    elif not isinstance(value, list | tuple | set | frozenset):
+        return
+    for each in value:
+        _refuse_lost(each)
 
 
 def _kind(value: Any) -> str:
