@@ -11,11 +11,11 @@ SoundpostError
 │   ├── PayloadError        an event's data or name cannot be sent to any server
 │   └── QueueError          a queue did not take the event
 ├── RouteError              a channel route or webhook handler is wrong, or two routes can match one name
-├── WebhookError            a request is no webhook of an app of the application
+├── WebhookError            a request is not a webhook of an app of the application
 ├── ConnectionRefused       a server refused or ended a client's connection
 ├── HandshakeError          a request is not a valid WebSocket upgrade (RFC 6455, 4.2)
 ├── ProxyHeaderError        a connection does not begin with a PROXY header that can be understood
-├── JsonError               a text is no JSON, or nested too deep
+├── JsonError               a text is not JSON, or nested too deep
 │   └── JsonShapeError      a JSON text has other fields or types than expected
 ├── FrameError              bytes break RFC 6455; ends the connection with its close code
 └── ProtocolError           a message breaks the Pusher protocol; the connection survives
@@ -80,7 +80,7 @@ class RouteError(SoundpostError):
 
 
 class WebhookError(SoundpostError):
-    """A request is no webhook that the application takes; ``status`` is that of the HTTP answer: 400, 401 or 413."""
+    """A request is not a webhook that the application takes; ``status`` is that of the HTTP answer: 400, 401 or 413."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)

@@ -339,8 +339,8 @@ def test_an_object_that_is_sent_whole_is_refused(database: None) -> None:
     ("options", "error"),
     [
         ({"fields": []}, "fields is empty"),
-        ({"fields": ["id", "colour"]}, "'colour' is no field of it; there are customer"),
-        ({"fields": ["id"], "events": ["archived"]}, "'archived' is no event"),
+        ({"fields": ["id", "colour"]}, "'colour' is not a field of it; there are customer"),
+        ({"fields": ["id"], "events": ["archived"]}, "'archived' is not an event"),
         ({"fields": ["id"], "name": "{colour}"}, r"may have \{model\}"),
     ],
 )

@@ -57,9 +57,9 @@ def test_a_site_that_is_well_has_no_findings() -> None:
 @pytest.mark.parametrize(
     ("soundpost", "id", "says"),
     [
-        ({"SECRT": "x"}, "E001", "'SECRT' is no setting; did you mean 'SECRET'?"),
+        ({"SECRT": "x"}, "E001", "'SECRT' is not a setting; did you mean 'SECRET'?"),
         ({"CHANNELS_MODUL": "x"}, "E001", "did you mean 'CHANNELS_MODULE'?"),
-        ({**CREDENTIALS, "PORT": "many"}, "E001", "'many' is no port"),
+        ({**CREDENTIALS, "PORT": "many"}, "E001", "'many' is not a port"),
         ({**CREDENTIALS, "DRIVER": "carrier-pigeon"}, "E001", "driver 'carrier-pigeon' is unknown"),
         ({**CREDENTIALS, "PUBLIC": {"hst": "x"}}, "E001", "did you mean 'host'?"),
         ({**CREDENTIALS, "PUBLIC": "ws.example.com"}, "E001", "should be a dictionary"),

@@ -66,7 +66,7 @@ def test_an_event_that_is_played_twice_is_no_repetition_and_failures_are_raised(
 @pytest.mark.parametrize(
     ("name", "fields", "reason"),
     [
-        ("user_onlin", {}, "'user_onlin' is the name of no event; did you mean 'user_online'"),
+        ("user_onlin", {}, "'user_onlin' is not the name of an event; did you mean 'user_online'"),
         ("user_online", {"user": "5"}, "user_online has no field 'user'; it has id, time_ms, user_id, user_info"),
         ("user_online", {"user_id": [5]}, "Expected `str`, got `array`"),
         ("member_added", {"channel": "presence-a"}, "missing required field `user_id`"),

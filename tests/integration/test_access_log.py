@@ -74,7 +74,7 @@ def test_each_line_of_a_life_is_an_object(server: Operated) -> None:
     assert {line["process"] for line in lines} <= processes
     said = [(line["level"], line["message"]) for line in lines]
     for level, beginning in [
-        ("WARNING", "environment: SOUNDPOST_NO_SUCH_SETTING is no setting of soundpost"),
+        ("WARNING", "environment: SOUNDPOST_NO_SUCH_SETTING is not a setting of soundpost"),
         ("INFO", "soundpost 0.1.0  started in "),
         ("WARNING", "refused a request to the API with 404, from 127.0.0.1: No matching application for ID [7]"),
         ("WARNING", "refused a client with 4001, from 127.0.0.1 (Origin: 'https://shop.example.com'): "),

@@ -81,9 +81,9 @@ def test_pushers_own_address() -> None:
     [
         ({"hots": "x"}, "'hots' is no setting; did you mean 'host'?"),
         ({"qwertz": "x"}, "'qwertz' is no setting"),
-        ({"port": "http"}, "connection 'soundpost': 'port': 'http' is no port: a number from 1 to 65535"),
-        ({"port": 0}, "0 is no port"),
-        ({"port": 65536}, "65536 is no port"),
+        ({"port": "http"}, "connection 'soundpost': 'port': 'http' is not a port: a number from 1 to 65535"),
+        ({"port": 0}, "0 is not a port"),
+        ({"port": 65536}, "65536 is not a port"),
         ({"scheme": "ws"}, "scheme 'ws': http or https"),
         ({"host": "http://example.com"}, "host 'http://example.com': a host name or address, without scheme"),
         ({"host": ""}, "host ''"),
@@ -105,7 +105,7 @@ def test_pushers_own_address() -> None:
         ({"public": {"qwertz": "x"}}, "'public': 'qwertz' is no setting: host, path, port, tls"),
         ({"public": {"scheme": "wss"}}, "public scheme 'wss': http or https"),
         ({"public": {"tls": "perhaps"}}, "public 'tls': 'perhaps' is neither true nor false"),
-        ({"public": {"port": "x"}}, "public 'port': 'x' is no port"),
+        ({"public": {"port": "x"}}, "public 'port': 'x' is not a port"),
         ({"connections": {"a": {"kee": "x"}}}, "connection 'a': 'kee' is no setting; did you mean 'key'?"),
         ({"connections": {"a": 7}}, "connection 'a': 7 should be a dictionary of settings"),
         ({"connections": {}, "host": "x"}, "'host' beside 'connections': put them into one of the connections"),
@@ -257,7 +257,7 @@ class TestEnvironment:
             settings_from_environment({"SOUNDPOST_APP_SECRET_FILE": str(tmp_path / "none")})
 
     def test_errors_say_that_it_is_the_environment(self) -> None:
-        with pytest.raises(ConfigurationError, match=r"environment: connection 'soundpost': 'port': 'x' is no port"):
+        with pytest.raises(ConfigurationError, match=r"environment: connection 'soundpost': 'port': 'x' is not a port"):
             settings_from_environment({"SOUNDPOST_PORT": "x"})
 
     def test_a_broadcaster_that_was_not_configured_reads_it(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def test_whole_options_need_no_configuration() -> None:
 @pytest.mark.parametrize("path", ["/a b", "../app", "/w?s", "x\ny"])
 def test_a_path_that_no_server_has_is_a_wrong_option(command_line: CommandLine, path: str) -> None:
     result = command_line.run("trigger", "orders", "shipped", "--path", path)
-    assert (result.exit_code, "is no path" in result.output) == (2, True)
+    assert (result.exit_code, "is not a path" in result.output) == (2, True)
 
 
 @pytest.mark.usefixtures("command_line")

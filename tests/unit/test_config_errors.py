@@ -59,7 +59,7 @@ def directory(tmp_path: Path) -> Directory:
             "soundpost.toml: [dashboard]: password_hash: expected what 'soundpost dashboard password' prints",
         ),
         ("server = 3\n", "soundpost.toml: [server]=3: expected a table"),
-        ("[apps]\n", "soundpost.toml: apps is no list of tables: begin each app with a line [[apps]]"),
+        ("[apps]\n", "soundpost.toml: apps is not a list of tables: write a line [[apps]] above each app"),
         ("[server]\nport = '80'\n", "soundpost.toml: [server]: port='80': expected a whole number from 0 to 65535"),
         ("[server]\nport = 65536\n", "soundpost.toml: [server]: port=65536: expected a whole number from 0 to 65535"),
         ("[server]\npath = 'a b'\n", "soundpost.toml: [server]: path='a b': expected a path such as /ws"),

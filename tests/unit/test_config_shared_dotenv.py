@@ -42,7 +42,7 @@ def test_no_setting_of_an_application_is_disowned() -> None:
 
 
 def test_any_other_name_is_a_mistake() -> None:
-    assert "is no setting of soundpost" in disowned("SOUNDPOST_URL_PREFFIX")[0]
+    assert "is not a setting of soundpost" in disowned("SOUNDPOST_URL_PREFFIX")[0]
 
 
 # SOUNDPOST_URL alone

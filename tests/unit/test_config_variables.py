@@ -223,9 +223,9 @@ def test_an_empty_secrets_file_is_refused(directory: Directory) -> None:
 
 @pytest.mark.parametrize("name", ["SOUNDPOST_APP_SECRET", "SOUNDPOST_LOG_LEVEL", "SOUNDPOST_ACCESS_LOG"])
 def test_a_variable_in_another_encoding_is_refused(directory: Directory, name: str) -> None:
-    """Python reads a byte that is no UTF-8 as half of a surrogate pair."""
+    """Python reads a byte that is not UTF-8 as half of a surrogate pair."""
     value = b"p\xe4ssword".decode(errors="surrogateescape")
-    assert directory.error({**APP, name: value}) == f"environment: {name}: the value is no UTF-8 text"
+    assert directory.error({**APP, name: value}) == f"environment: {name}: the value is not UTF-8 text"
 
 
 def test_a_path_in_another_encoding_is_a_path(directory: Directory) -> None:
@@ -272,8 +272,9 @@ def test_unknown_names_stop_the_start_with_the_nearest(directory: Directory, nam
 def test_other_unknown_names_of_ours_are_told(directory: Directory) -> None:
     loaded = directory.load({**APP, "SOUNDPOST_APPS_ID": "1", "SOUNDPOST_COLOUR": "blue"})
     assert loaded.warnings == [
-        "environment: SOUNDPOST_APPS_ID is no setting of soundpost and has no effect; did you mean SOUNDPOST_APP_ID?",
-        "environment: SOUNDPOST_COLOUR is no setting of soundpost and has no effect",
+        "environment: SOUNDPOST_APPS_ID is not a setting of soundpost and has no effect; "
+        "did you mean SOUNDPOST_APP_ID?",
+        "environment: SOUNDPOST_COLOUR is not a setting of soundpost and has no effect",
     ]
 
 
@@ -300,7 +301,9 @@ def test_trusted_proxies_are_a_list(directory: Directory) -> None:
     assert directory.load({**APP, name: "10.0.0.0/8, ::1"}).settings.server.trusted_proxies == ("10.0.0.0/8", "::1")
     assert directory.load({**APP, name: "*"}).settings.server.trusted_proxies == ("*",)
     assert directory.load({**APP, name: "(empty)"}).settings.server.trusted_proxies == ()
-    with pytest.raises(ConfigurationError, match=r"TRUSTED_PROXIES: 'proxy\.local' is no address \(10\.0\.0\.1\), no"):
+    with pytest.raises(
+        ConfigurationError, match=r"TRUSTED_PROXIES: 'proxy\.local' is neither an address \(10\.0\.0\.1\) nor"
+    ):
         directory.load({**APP, name: "10.0.0.1, proxy.local"})
     with pytest.raises(ConfigurationError, match=r"expected '1\.2' or '1\.3'"):
         directory.load({**APP, "SOUNDPOST_SERVER_TLS_MINIMUM_VERSION": "1.1"})

@@ -154,7 +154,7 @@ def test_settings_of_the_server(directory: Directory) -> None:
         ),
         (
             f"url = '{URL}'\nheaders.'X Y' = 'hush'\n",
-            " no. 1: headers: 'X Y' is the name of no header: letters, digits and - are",
+            " no. 1: headers: 'X Y' is not the name of a header: letters, digits and - are",
         ),
         (
             f"url = '{URL}'\nheaders.X-Y = \"hush\\r\\nX-Z: 1\"\n",
@@ -195,8 +195,8 @@ def test_mistakes_in_a_table(directory: Directory, text: str, message: str) -> N
         ("https:///hooks", "url='https:///hooks': "),
         ("https://example.com:99999", "url='https://example.com:99999': its host or port is none: a port is a number"),
         ("https://a b/", "url='https://***': "),
-        ("http://1.2.3.400:8000/", "'1.2.3.400' is no IPv4 address: its four numbers go from 0 to 255"),
-        ("http://010.0.0.1/", "'010.0.0.1' is no IPv4 address: its four numbers go from 0 to 255"),
+        ("http://1.2.3.400:8000/", "'1.2.3.400' is not an IPv4 address: its four numbers go from 0 to 255"),
+        ("http://010.0.0.1/", "'010.0.0.1' is not an IPv4 address: its four numbers go from 0 to 255"),
         ("https://example.com/#x", "leave out what follows the '#', which is not sent"),
         ("http://0.0.0.0:8000/", "a server listens there, and nobody can connect to it: write 127.0.0.1"),
         ("https://example.com/ä", "characters that are not ASCII: write them as %XX"),

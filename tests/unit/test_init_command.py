@@ -476,7 +476,7 @@ def test_credentials_are_not_read_from_a_pipe(command_line: CommandLine) -> None
     os.mkfifo(command_line.directory / "soundpost.toml")
     result = command_line.run("init")
     assert result.exit_code == 1
-    assert "soundpost.toml has no app, and none was added, as it is no ordinary file" in result.stderr
+    assert "soundpost.toml has no app, and none was added, as it is not an ordinary file" in result.stderr
 
 
 def test_names_of_files_do_not_reach_the_terminal_as_they_are(command_line: CommandLine) -> None:
@@ -504,7 +504,7 @@ def test_a_pipe_is_not_read(command_line: CommandLine) -> None:
     os.mkfifo(command_line.directory / ".gitignore")
     os.mkfifo(command_line.directory / "app.py")
     result = command_line.run("init")
-    assert "Add by hand to .gitignore, as it is no ordinary file:" in result.stdout
+    assert "Add by hand to .gitignore, as it is not an ordinary file:" in result.stdout
 
 
 # Laravel

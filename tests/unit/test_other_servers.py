@@ -91,7 +91,8 @@ def test_variables_that_are_not_there(directory: Directory) -> None:
     loaded = directory.load({**APP, "SOUNDPOST_WEBHOOK_URL": "https://example.com"})
     assert len(loaded.warnings) == 1
     assert (
-        "SOUNDPOST_WEBHOOK_URL is no setting of soundpost and has no effect: webhooks are sent by" in loaded.warnings[0]
+        "SOUNDPOST_WEBHOOK_URL is not a setting of soundpost and has no effect: webhooks are sent by"
+        in loaded.warnings[0]
     )
     message = directory.error({**APP, "SOUNDPOST_APP_JWT_SECRET": "x"})
     assert message.startswith("environment: unknown setting SOUNDPOST_APP_JWT_SECRET: the server takes no JWTs")

@@ -142,7 +142,7 @@ def test_the_server_takes_no_variable_of_an_application_for_a_mistake(directory:
         "URL": "https://example.com",
     }
     loaded = directory.load({**APP, name: texts.get(name.rpartition("_")[2], "x")})
-    assert not [warning for warning in loaded.warnings if "is no setting" in warning]
+    assert not [warning for warning in loaded.warnings if "is not a setting" in warning]
 
 
 def test_reverbs_names_are_those_of_settings() -> None:

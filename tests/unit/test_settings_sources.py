@@ -248,7 +248,7 @@ class TestAnApplication:
 
     def test_a_wrong_value_is_named_with_its_file(self, folder: Directory) -> None:
         folder.toml("[server]\nport = 99999\n" + APP_TABLE)
-        with pytest.raises(ConfigurationError, match=r"soundpost\.toml.* 99999 is no port"):
+        with pytest.raises(ConfigurationError, match=r"soundpost\.toml.* 99999 is not a port"):
             settings_from_environment()
 
     def test_a_working_directory_that_is_gone_has_no_files(
@@ -306,7 +306,7 @@ class TestPublicUrl:
             ("https://ws.example.com:99999", "a port is a number from 1 to 65535"),
             ("http://0.0.0.0:8080", "no browser can connect to it"),
             ("https://ws.example.com/a b", "white space"),
-            ("https://ws.example.com/../x", "is no path that stays as it is"),
+            ("https://ws.example.com/../x", "is not a path that stays as it is"),
         ],
     )
     def test_faults_are_named_alike(self, folder: Directory, url: str, fault: str) -> None:

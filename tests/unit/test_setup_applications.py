@@ -117,7 +117,7 @@ def test_forms_of_applications(tmp_path: Path, before: str, after: str) -> None:
         ("class Shop(FastAPI): pass\napp = Shop()\n", "of a class of its own"),
         ("if 1:\n    sp = 1\napp = Flask(__name__)\n", "the name sp for something else"),
         ("SoundpostPlugin = 1\napp = Litestar([])\n", "the name SoundpostPlugin for something else"),
-        ("app = Litestar([], plugins=found())\n", "plugins in line 2 is no list"),
+        ("app = Litestar([], plugins=found())\n", "plugins in line 2 is not a list"),
     ],
 )
 def test_what_cannot_be_edited_safely_is_left_for_a_person(tmp_path: Path, text: str, reason: str) -> None:

@@ -67,7 +67,7 @@ class TestSignature:
         assert "secret'" not in str(caught.value)
 
     def test_missing_headers_are_named(self) -> None:
-        with pytest.raises(WebhookError, match="no X-Pusher-Key and no X-Pusher-Signature: it is no webhook"):
+        with pytest.raises(WebhookError, match="no X-Pusher-Key and no X-Pusher-Signature: it is not a webhook"):
             webhooks.verify(body(), {}, SECRETS)
 
     def test_a_changed_body(self) -> None:
@@ -220,15 +220,18 @@ class TestEvents:
     @pytest.mark.parametrize(
         ("content", "reason"),
         [
-            (b"[]", "the body is no JSON object"),
-            (b"\xff", "the body is no JSON object"),
-            (b"[" * 100_000, "the body is no JSON object"),
+            (b"[]", "the body is not a JSON object"),
+            (b"\xff", "the body is not a JSON object"),
+            (b"[" * 100_000, "the body is not a JSON object"),
             (b"{}", "no list 'events'"),
             (b'{"events":{}}', "no list 'events'"),
-            (b'{"events":[1]}', r"events\[0\] is no JSON object"),
+            (b'{"events":[1]}', r"events\[0\] is not a JSON object"),
             (b'{"events":[{"channel":"a"}]}', r"events\[0\] has no name"),
             (b'{"events":[{"name":7}]}', r"events\[0\] has no name"),
-            (b'{"events":[{"name":"member_added","channel":"a"}]}', r"events\[0\] is no member_added: .*`user_id`"),
+            (
+                b'{"events":[{"name":"member_added","channel":"a"}]}',
+                r"events\[0\] is not a valid member_added: .*`user_id`",
+            ),
         ],
     )
     def test_other_bodies_are_refused(self, content: bytes, reason: str) -> None:

@@ -202,7 +202,7 @@ class TestWrongDecorators:
     @pytest.mark.parametrize(
         ("arguments", "options", "function", "reason"),
         [
-            (["member_aded"], {}, plain, "'member_aded' is the name of no event; did you mean 'member_added'?"),
+            (["member_aded"], {}, plain, "'member_aded' is not the name of an event; did you mean 'member_added'?"),
             (["x"], {}, plain, "known are channel_occupied, .*, and '\\*' for all"),
             (["client-like"], {}, plain, r"write on\('client_event', …, event='client-like'\)"),
             (["user_online", "private-*"], {}, plain, "user_online is about no channel: leave out 'private-\\*'"),
@@ -216,13 +216,18 @@ class TestWrongDecorators:
             (["client_event"], {"event": "x"}, plain, "begin with 'client-': write 'client-x'"),
             (["member_added"], {}, with_unknown, "nothing gives its parameter 'wrong'; .* gets, by name, event, id"),
             (["user_online"], {}, with_wrong_event, "annotated with MemberAdded, .* are UserOnline: annotate it so"),
-            (["client_event"], {}, with_foreign_data, "'data: threading.Thread' is no type that JSON can be read into"),
+            (
+                ["client_event"],
+                {},
+                with_foreign_data,
+                "'data: threading.Thread' is not a type that JSON can be read into",
+            ),
             (["client_event"], {}, with_later_data, "'Later' of 'data' is not defined here"),
             (
                 [["user_online", "user_offline"]],
                 {},
                 plain,
-                "'user_offline'] is no text: write a decorator for each event",
+                "'user_offline'] is not text: write a decorator for each event",
             ),
             (
                 ["user_online", "user_offline"],
@@ -230,12 +235,12 @@ class TestWrongDecorators:
                 plain,
                 "'user_offline' is an event, not a channel: write a decorator",
             ),
-            ([None], {}, plain, "None is no text: write a decorator for each event"),
+            ([None], {}, plain, "None is not text: write a decorator for each event"),
             (
                 ["member_added", ["presence-a"]],
                 {},
                 plain,
-                "is no text: write a decorator for each event and each pattern",
+                "is not text: write a decorator for each event and each pattern",
             ),
             *(
                 (["member_added"], {}, function, "it has a 'yield', so a call would run none of it: remove")
@@ -259,7 +264,7 @@ class TestWrongDecorators:
             webhooks.on(plain)  # type: ignore[arg-type]
 
     def test_what_is_no_function(self, webhooks: Webhooks) -> None:
-        with pytest.raises(RouteError, match="webhook handler of 'member_added': 5 is no function"):
+        with pytest.raises(RouteError, match="webhook handler of 'member_added': 5 is not a function"):
             webhooks.on("member_added")(5)  # type: ignore[type-var]
 
     def test_handlers_of_a_module_that_fails_are_removed(self, webhooks: Webhooks) -> None:

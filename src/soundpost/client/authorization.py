@@ -21,7 +21,7 @@ from soundpost.wire.json_text import encode
 from soundpost.wire.signatures import channel_text, sign, user_text
 
 _RETRYABLE_STATUSES: Final = (0, 408, 429)
-"""Statuses after which the application is asked again, as after 500 and above; 0 is no answer."""
+"""Statuses after which the application is asked again, as after 500 and above; 0 is not an answer."""
 AUTHORIZER: Final = "with_secret(…), from_endpoint(…) or a function of socket id and channel"
 """Description of the authorizers that a client takes, for the messages of its errors."""
 T = TypeVar("T")

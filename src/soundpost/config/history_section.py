@@ -16,7 +16,7 @@ _AGE: Final = re.compile(r"([0-9]{1,9})\s*([smhd]?)")
 
 
 def _read(key: str, value: Any) -> Any:
-    """Return a value, an age in seconds. Raises ValueError for a text that is no age."""
+    """Return a value, an age in seconds. Raises ValueError for a text that is not an age."""
     if key != "age" or not isinstance(value, str):
         return value
     match = _AGE.fullmatch(value.strip().lower())

@@ -43,7 +43,9 @@ class TomlFile:
 
     def _apps(self, value: Any) -> list[Values]:
         if not isinstance(value, list) or not all(isinstance(app, dict) for app in value):
-            raise ConfigurationError(f"{self._shown}: apps is no list of tables: begin each app with a line [[apps]]")
+            raise ConfigurationError(
+                f"{self._shown}: apps is not a list of tables: write a line [[apps]] above each app"
+            )
         return [self._section("app", app, self.app_place(number)) for number, app in enumerate(value)]
 
     def app_place(self, number: int) -> str:

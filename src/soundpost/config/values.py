@@ -63,7 +63,7 @@ def from_text(option: Option, text: str, place: str) -> Any:
     None of an option that may be None. Commas separate the items of a list. Raises ConfigurationError.
     """
     if not is_unicode(text) and option.keys not in _FILES:
-        raise ConfigurationError(f"{place}: the value is no UTF-8 text")
+        raise ConfigurationError(f"{place}: the value is not UTF-8 text")
     plain = unquoted(text)
     shape = _without_null(inspect.type_info(option.type))
     word = plain.lower()
@@ -145,7 +145,7 @@ def _check_proxies(proxies: tuple[str, ...], place: str) -> None:
             TrustedProxies([proxy])
         except ValueError:
             raise ConfigurationError(
-                f"{place}: {proxy!r} is no address (10.0.0.1), no network (10.0.0.0/8) and not '*'"
+                f"{place}: {proxy!r} is neither an address (10.0.0.1) nor a network (10.0.0.0/8) nor '*'"
             ) from None
 
 

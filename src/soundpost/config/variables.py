@@ -88,7 +88,7 @@ def _refuse_unknown(name: str, source: str, warnings: list[str]) -> None:
     hint = f": {advice}" if advice else f"; did you mean {PREFIX}{near}?" if near else ""
     if name.startswith(("SOUNDPOST_SERVER_", "SOUNDPOST_APP_")):
         raise ConfigurationError(f"{source}: unknown setting {name}{hint}")
-    warnings.append(f"{source}: {name} is no setting of soundpost and has no effect{hint}")
+    warnings.append(f"{source}: {name} is not a setting of soundpost and has no effect{hint}")
 
 
 def _is_left_out(name: str, text: str, source: str, warnings: list[str]) -> bool:

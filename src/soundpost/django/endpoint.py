@@ -23,7 +23,7 @@ def model_instance(annotation: Any, value: str | int | UUID) -> Any:
     try:
         return model._default_manager.get(pk=value)
     except (ValueError, TypeError, OverflowError, ValidationError):
-        raise Denied(f"{value!r} is no primary key of {model.__name__}") from None
+        raise Denied(f"{value!r} is not a primary key of {model.__name__}") from None
 
 
 def _has_permission(user: Any, permission: str) -> bool:

@@ -132,7 +132,7 @@ def broadcast_models(objects: Iterable[Any], event: ModelEventName) -> None:
     takes. Raises ConfigurationError for models without ``@broadcasts``, and for an unknown event.
     """
     if event not in EVENTS:
-        raise ConfigurationError(f"broadcast_models: {event!r} is no event of models: {', '.join(EVENTS)}")
+        raise ConfigurationError(f"broadcast_models: {event!r} is not an event of models: {', '.join(EVENTS)}")
     found = list(objects)
     if not found:
         return
@@ -219,16 +219,16 @@ def _check(model: Any, fields: tuple[str, ...], events: tuple[str, ...], name: s
     what = f"@broadcasts of {model.__name__}"
     meta = getattr(model, "_meta", None)
     if meta is None or meta.abstract:
-        raise ConfigurationError(f"{what}: it is no model with a table; decorate the models that are derived from it")
+        raise ConfigurationError(f"{what}: the model has no table: decorate the models that are derived from it")
     if not fields:
         raise ConfigurationError(f"{what}: fields is empty: name the fields that browsers may see, ['id'] at least")
     known = {"pk", *(each.name for each in meta.concrete_fields), *(each.attname for each in meta.concrete_fields)}
     for field in fields:
         if field not in known:
-            raise ConfigurationError(f"{what}: {field!r} is no field of it; there are {', '.join(sorted(known))}")
+            raise ConfigurationError(f"{what}: {field!r} is not a field of it; there are {', '.join(sorted(known))}")
     for event in events:
         if event not in EVENTS:
-            raise ConfigurationError(f"{what}: {event!r} is no event of models: {', '.join(EVENTS)}")
+            raise ConfigurationError(f"{what}: {event!r} is not an event of models: {', '.join(EVENTS)}")
     try:
         _name(name, model, "created")
     except (KeyError, IndexError, ValueError):

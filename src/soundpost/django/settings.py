@@ -122,4 +122,4 @@ def _check_names(given: Mapping[str, Any]) -> None:
         if name not in known:
             near = nearest(name, known)
             hint = f"; did you mean {near.upper()!r}?" if near else ""
-            raise ConfigurationError(f"{WHERE}: {name.upper()!r} is no setting{hint}")
+            raise ConfigurationError(f"{WHERE}: {name.upper()!r} is not a setting{hint}")

@@ -122,7 +122,7 @@ def route_errors(what: str, callback: Operation) -> Iterator[None]:
 def private_application(application: FastAPI) -> FastAPI:
     """Return an application for private requests, with the exception handlers of the application that got a request.
 
-    Exceptions that those handlers answer deny, and are no failures.
+    Exceptions that those handlers answer deny, and are not failures.
     """
     private = FastAPI(openapi_url=None, exception_handlers=dict(application.exception_handlers))
     private.add_middleware(_OriginalApplication)
@@ -191,7 +191,7 @@ class _CapturedResponse:
         self._body += message.get("body", b"")
 
     def refusal(self) -> Denied:
-        """Return the response as an exception. 422 and 5xx, FastAPI's own, are no decision of the application."""
+        """Return the response as an exception. 422 and 5xx, FastAPI's own, are not a decision of the application."""
         try:
             detail = read_object(self._body)["detail"]
         except (ValueError, TypeError, LookupError):

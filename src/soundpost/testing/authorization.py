@@ -157,7 +157,7 @@ def _member(answer: AuthResponse, user: Any, channel: ChannelLike) -> dict[str, 
     _allowed(answer, user, channel)
     data = json.loads(answer.body).get("channel_data")
     if data is None:
-        raise AssertionError(f"{channel} is no presence channel: it has no members")
+        raise AssertionError(f"{channel} is not a presence channel: it has no members")
     member: dict[str, Any] = json.loads(data)
     return member
 

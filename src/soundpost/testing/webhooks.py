@@ -86,7 +86,7 @@ def _made(event: str | WebhookEvent, fields: dict[str, Any]) -> WebhookEvent:
     if isinstance(event, WebhookEvent):
         return next(iter(_complete([event])))
     if event not in EVENTS:
-        raise ValueError(f"{event!r} is the name of no event{did_you_mean(event, EVENTS)}")
+        raise ValueError(f"{event!r} is not the name of an event{did_you_mean(event, EVENTS)}")
     unknown = [name for name in fields if name not in EVENTS[event].__struct_fields__]
     if unknown:
         known = [name for name in EVENTS[event].__struct_fields__ if name != "name"]

@@ -59,7 +59,7 @@ def user_id_of(user: Any, what: str = "a user's id") -> str:
     """
     user = unproxied(user)
     if isinstance(user, type):
-        raise PayloadError(f"{what}: the class {user.__name__} is no user")
+        raise PayloadError(f"{what}: the class {user.__name__} is not a user")
     if isinstance(user, str | Enum) or is_orm_object(user):
         return text_of(user, what)
     for name in _USER_IDS:
@@ -87,7 +87,7 @@ def _whole(text: str, what: str) -> str:
     if not text:
         raise PayloadError(f"{what}: the text is empty")
     if not is_unicode(text):
-        raise PayloadError(f"{what}: a half of a surrogate pair is no Unicode text")
+        raise PayloadError(f"{what}: a half of a surrogate pair is not Unicode text")
     return text
 
 
@@ -137,14 +137,14 @@ def _simple(value: Any, what: str) -> Any:
 
 def _fault(found: Any, value: Any) -> str:
     if found is None:
-        return "None is no text" if value is None else f"{type(value).__name__} stands for None, which is no text"
+        return "None is not text" if value is None else f"{type(value).__name__} stands for None, which is not text"
     if isinstance(found, bool | float | Decimal):
         return f"{found!r} has no one text: write the one that you mean"
     if isinstance(found, bytes | bytearray | memoryview):
-        return "bytes are no text: decode them"
+        return "bytes are not text: decode them"
     if isinstance(found, tuple) and found is not value:
         return f"{type(value).__name__} has an id of {len(found)} parts: write the text that you mean"
     if isinstance(found, type):
-        return f"the class {found.__name__} is no text: an object or its id is meant"
+        return f"the class {found.__name__} is not text: an object or its id is meant"
     kind = type(found)
-    return f"{kind.__module__}.{kind.__qualname__} is no text and has no pk or id: give the text that you mean"
+    return f"{kind.__module__}.{kind.__qualname__} is not text and has no pk or id: give the text that you mean"

@@ -41,7 +41,7 @@ def reader_of(annotation: Any) -> Callable[[Any], Any]:
         else:
             return lambda value: _read(lambda: adapter.validate_python(value))
     raise RouteError(
-        f"'data: {inspect.formatannotation(annotation)}' is no type that JSON can be read into: use a dataclass, a "
+        f"'data: {inspect.formatannotation(annotation)}' is not a type that JSON can be read into: use a dataclass, a "
         "TypedDict, a model of msgspec or pydantic, or dict, list, str and similar types"
     )
 

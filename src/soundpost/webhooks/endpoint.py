@@ -1,7 +1,7 @@
 """``/broadcasting/webhooks`` for any framework: from a request's parts to a response.
 
-A request that is no webhook of the application's apps is 401, 400 or 413. A handler that fails makes the answer 500, so
-that the server sends the events again. Reasons go to the log ``soundpost.webhooks``.
+A request that is not a webhook of the application's apps is answered with 401, 400 or 413. After a failed handler the
+answer is 500, and the server sends the events again. Reasons go to the log ``soundpost.webhooks``.
 """
 
 from __future__ import annotations

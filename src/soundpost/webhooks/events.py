@@ -94,7 +94,7 @@ class ClientEvent(WebhookEvent, frozen=True, kw_only=True):
 
     @property
     def value(self) -> Any:
-        """The value that the browser sent: ``data`` read as JSON, or ``data`` itself if it is no JSON."""
+        """The value that the browser sent: ``data`` read as JSON, or ``data`` itself if it is not JSON."""
         try:
             return read_json(self.data)
         except JsonError:
@@ -205,15 +205,15 @@ def parse(body: bytes | str) -> list[WebhookEvent]:
     try:
         content = read_object(bytes(body) if isinstance(body, bytearray) else body)
     except JsonError as error:
-        raise WebhookError(400, f"the body is no JSON object: {error}") from None
+        raise WebhookError(400, f"the body is not a JSON object: {error}") from None
     sent = content.get("events")
     if not isinstance(sent, list):
-        raise WebhookError(400, "the body has no list 'events': it is no webhook")
+        raise WebhookError(400, "the body has no list 'events': it is not a webhook")
     digest = hashlib.sha256(body.encode(errors="surrogatepass") if isinstance(body, str) else body).hexdigest()[:24]
     made = []
     for number, each in enumerate(sent):
         if not isinstance(each, dict):
-            raise WebhookError(400, f"events[{number}] is no JSON object")
+            raise WebhookError(400, f"events[{number}] is not a JSON object")
         time_ms = each.get("time_ms", content.get("time_ms", 0))
         made.append(event_from({"id": f"{digest}-{number}", **each, "time_ms": time_ms}, f"events[{number}]"))
     return made
@@ -233,7 +233,7 @@ def event_from(fields: Mapping[str, Any], where: str = "the event") -> WebhookEv
     try:
         return EVENTS.get(name, OtherEvent)._read(fields if name not in EVENTS else _as_pusher_has_it(fields))
     except msgspec.ValidationError as error:
-        raise WebhookError(400, f"{where} is no {name}: {error}") from None
+        raise WebhookError(400, f"{where} is not a valid {name}: {error}") from None
 
 
 def _as_pusher_has_it(fields: Mapping[str, Any]) -> Mapping[str, Any]:

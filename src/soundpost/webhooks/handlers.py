@@ -78,7 +78,7 @@ class Handler:
 def handler_of(event_name: str, channel: str | None, client_event: str | None, callback: Callable[..., Any]) -> Handler:
     """Return the handler that a decorator makes. Raises RouteError for a wrong decorator or function."""
     if not callable(callback):
-        raise RouteError(f"webhook handler of {event_name!r}: {callback!r:.100} is no function")
+        raise RouteError(f"webhook handler of {event_name!r}: {callback!r:.100} is not a function")
     what = f"webhook handler {callback_name(callback)}"
     _check_decorator(what, event_name, channel, client_event)
     pattern = None if channel is None else ChannelPattern(channel, event_name)
@@ -119,7 +119,7 @@ def _has_yield(callback: Any) -> bool:
 def _check_decorator(what: str, event_name: str, channel: str | None, client_event: str | None) -> None:
     for given in (event_name, *(each for each in (channel, client_event) if each is not None)):
         if not isinstance(given, str):
-            raise RouteError(f"{what}: {given!r} is no text: write a decorator for each event and each pattern")
+            raise RouteError(f"{what}: {given!r} is not text: write a decorator for each event and each pattern")
     if channel in EVENTS:
         raise RouteError(f"{what}: {channel!r} is an event, not a channel: write a decorator for each event")
     if event_name != ANY and event_name not in EVENTS:
@@ -127,7 +127,7 @@ def _check_decorator(what: str, event_name: str, channel: str | None, client_eve
         hint = did_you_mean(event_name, EVENTS, otherwise=f"; known are {known}, and '*' for all")
         if event_name.startswith("client-"):
             hint = f": write on('client_event', …, event={event_name!r})"
-        raise RouteError(f"{what}: {event_name!r} is the name of no event{hint}")
+        raise RouteError(f"{what}: {event_name!r} is not the name of an event{hint}")
     if channel is not None and event_name not in (_WITH_CHANNEL | {ANY}):
         raise RouteError(f"{what}: {event_name} is about no channel: leave out {channel!r}")
     if client_event is None:

@@ -46,7 +46,7 @@ def verify(body: bytes, headers: Mapping[str, str], secrets: Mapping[str, str]) 
         given[name.lower()] = value
     missing = [name for name in (KEY_HEADER, SIGNATURE_HEADER) if name.lower() not in given]
     if missing:
-        raise WebhookError(401, f"the request has no {' and no '.join(missing)}: it is no webhook")
+        raise WebhookError(401, f"the request has no {' and no '.join(missing)}: it is not a webhook")
     key, signature = given[KEY_HEADER.lower()], given[SIGNATURE_HEADER.lower()]
     check_text(key, f"the header {KEY_HEADER}")
     check_text(signature, f"the header {SIGNATURE_HEADER}")

@@ -21,7 +21,7 @@ UNSPECIFIED: Final = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}
 
 
 class AddressError(ValueError):
-    """A text is no host, port, path or URL; the message names the way out, and no secret."""
+    """A text is not a host, port, path or URL; the message names the way out, and no secret."""
 
 
 def host_of(text: Any) -> str:
@@ -38,7 +38,7 @@ def host_of(text: Any) -> str:
             host, _, port = text.rpartition(":")
             if host.startswith("[") and host.endswith("]"):
                 raise AddressError(f"{redacted(text)}: write {host!r}, and {port!r} as the port") from None
-            raise AddressError(f"{redacted(text)} is no host name, nor is it an IPv6 address, such as '::1'") from None
+            raise AddressError(f"{redacted(text)} is neither a host name nor an IPv6 address such as '::1'") from None
         return bare
     host, colon, port = text.partition(":")
     if colon and "/" not in text:
@@ -50,7 +50,7 @@ def host_of(text: Any) -> str:
             IPv4Address(text)
         except ValueError:
             raise AddressError(
-                f"{redacted(text)} is no IPv4 address: its four numbers go from 0 to 255, without leading zeros"
+                f"{redacted(text)} is not an IPv4 address: its four numbers go from 0 to 255, without leading zeros"
             ) from None
     try:
         text.encode("idna")
@@ -86,17 +86,17 @@ def port_of(value: Any) -> int:
     elif isinstance(value, str) and value.isascii() and value.strip().isdigit() and len(value) < 20:
         number = int(value)
     if not 0 < number < 65536:
-        raise AddressError(f"{redacted(value)} is no port: a number from 1 to 65535")
+        raise AddressError(f"{redacted(value)} is not a port: a number from 1 to 65535 is expected")
     return number
 
 
 def path_of(text: Any) -> str:
     """Return a path prefix with a leading and no trailing slash; empty for ``/``. Raise AddressError for no path."""
     if not isinstance(text, str) or not _PATH.fullmatch(text):
-        raise AddressError(f"{redacted(text)} is no path: one such as /ws is expected")
+        raise AddressError(f"{redacted(text)} is not a path: one such as /ws is expected")
     path = text.strip("/")
     if any(part in (".", "..") for part in path.split("/")):
-        raise AddressError(f"{redacted(text)} is no path that stays as it is: leave out '.' and '..'")
+        raise AddressError(f"{redacted(text)} is not a path that stays as it is: leave out '.' and '..'")
     return f"/{path}" if path else ""
 
 
@@ -188,7 +188,7 @@ def certificate_host(hostname: str | None, public_url: Any, port: int) -> str | 
     """Return the name that the certificate of a server on ``port`` is for; None if nothing says the name.
 
     The name is ``hostname``, or that of ``public_url`` if browsers connect to the server's own port. Raises
-    AddressError for a ``public_url`` that is no such URL.
+    AddressError for a ``public_url`` that is not such a URL.
     """
     if hostname or not public_url:
         return hostname or None

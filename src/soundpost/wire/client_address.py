@@ -24,7 +24,7 @@ class TrustedProxies:
     """Proxies that are believed: addresses, networks (``10.0.0.0/8``), ``*`` for all. Unix sockets always are."""
 
     def __init__(self, proxies: Iterable[str]) -> None:
-        """Raise ValueError for an entry that is no address, network or ``*``."""
+        """Raise ValueError for an entry that is not an address, network or ``*``."""
         proxies = list(proxies)
         self._all = "*" in proxies
         self._networks = [_unmapped_network(proxy) for proxy in proxies if proxy != "*"]
@@ -41,7 +41,7 @@ class TrustedProxies:
 
 
 def normal_address(text: str) -> str | None:
-    """Return an address in its normal form; None for a text that is no address.
+    """Return an address in its normal form; None for a text that is not an address.
 
     The text may have a port, brackets, quotes, a zone, or IPv4 in IPv6.
     """
@@ -81,7 +81,7 @@ def client_address(
     """Return the client's address of a request that came from ``peer``; None if its headers contradict one another.
 
     Header names are in lower case; ``peer`` is empty for a Unix socket. A trusted peer is believed in the ``counted``
-    headers, and so on from proxy to proxy: the client is the nearest address that is no trusted proxy, as addresses
+    headers, and so on from proxy to proxy: the client is the nearest address that is not a trusted proxy, as addresses
     beyond may be invented. A proxy sets one of the headers, and most proxies hand on the others as the client sent
     them: so several headers count only if they agree.
     """

@@ -29,7 +29,7 @@ READ_SIZE: Final = 65_536
 
 
 class NotHttpError(Exception):
-    """The bytes received are no answer in HTTP, or one that exceeds a limit."""
+    """The received bytes are not an HTTP answer, or the answer exceeds a limit."""
 
 
 class HttpAnswer(NamedTuple):

@@ -30,7 +30,7 @@ OF_THE_CONNECTION: Final = frozenset(
 def field_fault(name: str, value: str) -> str | None:
     """Return what is wrong with a header field, without its value; None for a valid one."""
     if not _NAME.fullmatch(name):
-        return f"{name!r} is the name of no header: letters, digits and - are"
+        return f"{name!r} is not the name of a header: letters, digits and - are"
     if not _VALUE.fullmatch(value):
         return f"the value of {name!r} cannot stand in a header: write ASCII without line breaks and outer blanks"
     return None

@@ -43,8 +43,8 @@ def encode(value: Any) -> bytes:
 def reader(shape: Any) -> Callable[[bytes | str], Any]:
     """Return a function that reads JSON of a shape, which is any type that msgspec takes.
 
-    The function raises JsonError for a text that is no JSON or is nested deeper than MAX_JSON_DEPTH, JsonShapeError for
-    JSON of another shape, and no other error. ``msgspec.Raw`` in the shape keeps the text as it was.
+    The function raises JsonError for a text that is not JSON or is nested deeper than MAX_JSON_DEPTH, JsonShapeError
+    for JSON of another shape, and no other error. ``msgspec.Raw`` in the shape keeps the text as it was.
     """
     decode: Final = msgspec.json.Decoder(shape).decode
 

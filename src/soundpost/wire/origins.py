@@ -123,7 +123,7 @@ def check_origins(given: Iterable[str]) -> tuple[str, ...]:
     forms = tuple(given)
     for form in forms:
         if not isinstance(form, str):
-            raise OriginError(f"{form!r} is no text: write a host such as 'example.com'")
+            raise OriginError(f"{form!r} is not text: write a host such as 'example.com'")
         _pattern(form)
     return forms
 
@@ -161,7 +161,7 @@ def _pattern(form: str) -> _Pattern | None:
     elif _PORT.fullmatch(port) and int(port) <= 65535:
         number = int(port)
     else:
-        raise OriginError(f"{form!r}: {port!r} is no port: a number from 1 to 65535, or * for any")
+        raise OriginError(f"{form!r}: {port!r} is not a port: a number from 1 to 65535 is expected, or * for any")
     return _Pattern(scheme if found else None, _host(form, host), number)
 
 
@@ -217,7 +217,7 @@ def _host(form: str, host: str) -> re.Pattern[str]:
     if host.startswith("["):
         address = _ipv6(host[1:-1])
         if address is None:
-            raise OriginError(f"{form!r}: {host[1:-1]!r} is no IPv6 address")
+            raise OriginError(f"{form!r}: {host[1:-1]!r} is not an IPv6 address")
         return re.compile(re.escape(address))
     if host == "*":
         return re.compile(".+")
@@ -236,7 +236,7 @@ def _host(form: str, host: str) -> re.Pattern[str]:
         if "*" in label:
             raise OriginError(f"{form!r}: a * stands in the first label only, as in '*.example.com'")
         if not _LABEL.fullmatch(label):
-            raise OriginError(f"{form!r} would never match: {label!r} is no part of a host name (example.com)")
+            raise OriginError(f"{form!r} would never match: {label!r} is not part of a host name (example.com)")
     if labels[-1].isdigit() or re.fullmatch(r"0x[0-9a-f]*", labels[-1]):
         _check_ipv4(form, host)
     return re.compile(_first_label(form, labels) + "".join(re.escape(f".{label}") for label in labels[1:]))
@@ -249,7 +249,7 @@ def _first_label(form: str, labels: list[str]) -> str:
     if first == "*":
         return r".+"
     if not _WILD_LABEL.fullmatch(first) or "**" in first:
-        raise OriginError(f"{form!r} would never match: {first!r} is no part of a host name (example.com)")
+        raise OriginError(f"{form!r} would never match: {first!r} is not part of a host name (example.com)")
     if len(labels) < 3:
         raise OriginError(
             f"{form!r} would let in names that anybody can register: write the name itself, and '*.' before it for its "
@@ -262,7 +262,9 @@ def _check_ipv4(form: str, host: str) -> None:
     try:
         IPv4Address(host)
     except ValueError:
-        raise OriginError(f"{form!r} would never match: {host!r} is no IPv4 address, which has no wildcards") from None
+        raise OriginError(
+            f"{form!r} would never match: {host!r} is not an IPv4 address, which has no wildcards"
+        ) from None
 
 
 def _ipv6(text: str) -> str | None:

@@ -45,7 +45,7 @@ def refusal(message: ClientMessage) -> SubscriptionError | None:
 
 
 def check_former_ids(channel: str, former_ids: Iterable[str]) -> None:
-    """Raise SubscriptionError for a text in ``was`` that is no socket id."""
+    """Raise SubscriptionError for a text in ``was`` that is not a socket id."""
     for former_id in former_ids:
         fault = socket_id.fault(former_id)
         if fault is not None:

@@ -24,4 +24,4 @@ def fault(value: object) -> str | None:
     # Escaped after the cut: the value may be long, or have a line break that would end a line of a log.
     shown = f"{value[:_MAX_SHOWN]!a}" if isinstance(value, str) else f"{value!a:.{_MAX_SHOWN}}"
     more = "…" if isinstance(value, str) and len(value) > _MAX_SHOWN else ""
-    return f"{shown}{more} is no socket id: expected digits, a dot, digits, as in 123.456"
+    return f"{shown}{more} is not a socket id: expected digits, a dot, digits, as in 123.456"

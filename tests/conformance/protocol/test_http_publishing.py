@@ -129,7 +129,7 @@ def test_what_is_no_socket_id_is_refused_by_name_and_nothing_is_published(
     assert response.status == 400
     said = json.loads(response.body)["error"]
     assert said.startswith(f"socket_id: {socket_id[:60]!a}")
-    assert said.endswith("is no socket id: expected digits, a dot, digits, as in 123.456")
+    assert said.endswith("is not a socket id: expected digits, a dot, digits, as in 123.456")
     assert said.replace("…", "").isascii()
     nothing_came(client)
 

@@ -59,7 +59,7 @@ def refusal(client: RawSocket, channel: str, **fields: Any) -> dict[str, Any]:
         ({"resume": "", "was": ["1.2"] * 5}, 'was: ["1.2", "1.2", "1.2", "1.2", "1.2"] is not taken'),
         ({"resume": "", "was": [1]}, "was: [1] is not taken"),
         ({"resume": "", "was": ["x" * 5_000]}, "was: 'xxxxxxx"),
-        ({"resume": "", "was": ["1.2", "\ud83d"]}, r"was: '\ud83d' is no socket id: expected digits, a dot, digits"),
+        ({"resume": "", "was": ["1.2", "\ud83d"]}, r"was: '\ud83d' is not a socket id: expected digits, a dot, digits"),
     ],
     ids=lambda value: json.dumps(value)[:40] if isinstance(value, dict) else "",
 )

@@ -27,7 +27,7 @@ def http_dispatcher(
 ) -> WebhookDispatcher:
     """Return a dispatcher for these apps, which sends nothing before it is given events.
 
-    ``clients`` opens those of URLs that are no addresses for HTTP.
+    ``clients`` opens those of URLs that are not addresses for HTTP.
     """
     loop = asyncio.get_running_loop()
     resolver = Resolver(allow_private=settings.private_webhooks)

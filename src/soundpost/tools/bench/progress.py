@@ -16,7 +16,7 @@ from soundpost.tools.bench.run import ShowProgress
 
 @contextmanager
 def progress_bar() -> Iterator[ShowProgress]:
-    """Yield a function that shows progress; the function does nothing if stderr is no terminal."""
+    """Yield a function that shows progress; the function does nothing if stderr is not a terminal."""
     if not sys.stderr.isatty():
         yield lambda phase, progress, share: None
         return

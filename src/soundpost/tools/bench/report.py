@@ -131,7 +131,7 @@ def report_of(result: RunResult) -> Report:
     seconds = [_merged(parts) for parts in zip_longest(*(each.seconds for each in receivers))]
     received = sum(each.received for each in receivers)
     passing = sum(each.passing for each in receivers)
-    # The wait for lost events is no part of the run; events that came late are.
+    # The wait for lost events is not part of the run; events that came late are.
     run_time = min(result.settings.duration, (result.stopped_at - result.started_at) / 1e9)
     last_at = max(each.last_at for each in receivers)
     elapsed = max(run_time, (last_at - result.started_at) / 1e9) if result.started_at else 0.0

@@ -32,8 +32,8 @@ def group() -> None:
 def password() -> None:
     """Ask for a password twice, and print its hash for password_hash below [dashboard] in soundpost.toml.
 
-    Where the input is no terminal, the password is its first line. Into a file or a pipe only the hash itself goes, for
-    SOUNDPOST_DASHBOARD_PASSWORD_HASH_FILE: in soundpost.toml it needs password_hash = "…" around.
+    Where the input is not a terminal, the password is its first line. A file or a pipe gets the hash alone, for
+    SOUNDPOST_DASHBOARD_PASSWORD_HASH_FILE. In soundpost.toml, write password_hash = "HASH".
 
     \b
     [bold]Examples[/]

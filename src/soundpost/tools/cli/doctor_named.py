@@ -30,7 +30,7 @@ class NamedSettings(NamedTuple):
 def named_settings(options: DoctorOptions, env: EnvSettings) -> NamedSettings:
     """Return the values of ``options`` and of the files in ``env``, in this order.
 
-    Raises BadParameter for an option that is no address.
+    Raises BadParameter for an option that is not an address.
     """
     public, key = _address_and_key(options)
     backend = None if options.backend_url is None else _told(options.backend_url, "--backend-url")

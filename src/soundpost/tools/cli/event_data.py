@@ -11,7 +11,7 @@ from soundpost.wire.json_text import read_json
 def read_data(text: str) -> tuple[Any, list[str]]:
     """Return the value of a JSON text, else the text itself, and a list with a warning, or an empty list.
 
-    A text that begins as JSON objects and arrays do, and is no JSON, is most likely a mistake in a shell's quotes.
+    A text that begins as JSON objects and arrays do, and is not JSON, is most likely a mistake in a shell's quotes.
     """
     try:
         return read_json(text), []

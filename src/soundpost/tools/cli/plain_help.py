@@ -67,7 +67,7 @@ def _plain(params: list[Any], ctx: Any) -> list[Any]:
 
 
 def _usage(pieces: Iterable[str], params: Iterable[Any]) -> list[str]:
-    """Return the usage line's parts that are no arguments, and then the arguments, the optional ones in brackets."""
+    """Return the usage line's parts that are not arguments, and then the arguments, the optional ones in brackets."""
     usage = [piece for piece in pieces if piece.startswith("[OPTIONS")]
     for param in params:
         if param.param_type_name == "argument":

@@ -83,7 +83,7 @@ def parse_base_url(url: str) -> BaseUrl:
         parts = None
     if parts is None or parts.scheme not in _SCHEMES or not parts.hostname:
         raise ConfigurationError(
-            f"{redacted(url)} is no address such as https://ws.example.com or http://127.0.0.1:8080"
+            f"{redacted(url)} is not an address such as https://ws.example.com or http://127.0.0.1:8080"
         )
     scheme = _SCHEMES[parts.scheme]
     path = parts.path.strip("/")

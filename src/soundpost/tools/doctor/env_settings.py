@@ -21,7 +21,7 @@ class EnvSettings(NamedTuple):
     files: tuple[EnvFile, ...]
 
     def named(self, *names: str) -> Value | None:
-        """Return the first of these variables with a value; ``null`` is no value."""
+        """Return the first of these variables with a value; ``null`` is not a value."""
         for name in names:
             for file in self.files:
                 value = file.values.get(name)

@@ -134,7 +134,7 @@ def _unchunked(body: bytes) -> bytes:
 
 
 def _no_answer(base_url: BaseUrl, received: bytes) -> FaultFound:
-    """Return the fault of bytes that are no HTTP response."""
+    """Return the fault of bytes that are not an HTTP response."""
     if received[3:4] == _H2_SETTINGS or (base_url.is_tls and offers_only_h2(base_url)):
         return FaultFound("http2-only", host=base_url.host, port=base_url.port)
     if not base_url.is_tls and (received.startswith(_TLS_ALERT) or speaks_tls(base_url)):

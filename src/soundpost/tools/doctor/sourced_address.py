@@ -33,7 +33,7 @@ def variables_of(environ: Mapping[str, str]) -> EnvFile:
 
 
 def app_url_in(env: EnvSettings) -> AppUrl | None:
-    """Return the parts of ``SOUNDPOST_URL``; None if it is not set, or is no such URL."""
+    """Return the parts of ``SOUNDPOST_URL``; None if it is not set, or is not such a URL."""
     try:
         return parse_app_url(text_of(env.named("SOUNDPOST_URL")))
     except AddressError:
@@ -43,7 +43,7 @@ def app_url_in(env: EnvSettings) -> AppUrl | None:
 def backend_in(env: EnvSettings) -> SourcedAddress | None:
     """Return the address to which variables let applications publish, completed as applications do it.
 
-    None if no variable is set, or the values are no address.
+    None if no variable is set, or the values are not an address.
     """
     values = {name: env.backend(name) for name in ("HOST", "PORT", "SCHEME")}
     values["PATH"] = env.named("SOUNDPOST_PATH")
@@ -100,7 +100,7 @@ def places_of(values: Iterable[Value | None]) -> str:
 
 
 def public_url_in(env: EnvSettings) -> PublicUrl | None:
-    """Return the parts of ``SOUNDPOST_PUBLIC_URL``; None if it is not set, or is no such URL."""
+    """Return the parts of ``SOUNDPOST_PUBLIC_URL``; None if it is not set, or is not such a URL."""
     text = text_of(env.public("URL"))
     try:
         return parse_public_url(text) if text else None

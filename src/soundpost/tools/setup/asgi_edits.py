@@ -74,7 +74,7 @@ def litestar(source: PythonSource, application: Application) -> list[Insertion]:
     elif isinstance(plugins, ast.List | ast.Tuple):
         made = append(source, plugins, "SoundpostPlugin()")
     else:
-        raise UneditableError(f"plugins in line {plugins.lineno} is no list")
+        raise UneditableError(f"plugins in line {plugins.lineno} is not a list")
     return [add_import(source, LITESTAR_LINES[0], application.statement), *made]
 
 

@@ -63,7 +63,7 @@ def editable(path: Path, directory: Path) -> Path:
     if not real.is_relative_to(directory.resolve()):
         raise UneditableError(f"it is a link to {real}, outside of this folder")
     if not stat.S_ISREG(mode):
-        raise UneditableError("it is no ordinary file")
+        raise UneditableError("it is not an ordinary file")
     if not mode & stat.S_IWUSR:
         raise UneditableError("it is read-only")
     return real

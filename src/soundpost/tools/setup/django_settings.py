@@ -121,7 +121,7 @@ def module_file(directory: Path, module: str) -> Path | None:
 
 
 def package_folder(directory: Path, package: str) -> Path | None:
-    """Return the folder that a dotted name means below ``directory``; None for a text that is no dotted name."""
+    """Return the folder that a dotted name means below ``directory``; None for a text that is not a dotted name."""
     parts = package.split(".")
     return directory.joinpath(*parts) if all(part.isidentifier() for part in parts) else None
 

@@ -84,7 +84,7 @@ def modules_with(
 
 
 def read_small(path: Path) -> bytes:
-    """Return a file's bytes; nothing for one that is too large for code, is no ordinary file, or cannot be read."""
+    """Return a file's bytes; nothing for one that is too large for code, is not an ordinary file, or cannot be read."""
     try:
         status = path.stat()
         # The kernel's files in /proc say 0 bytes, and some of them never end.

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from soundpost.errors import SoundpostError
 
 MAX_SIZE: Final = 1_000_000
-"""Bytes of a module, at most: larger ones are no code that a person wrote."""
+"""Bytes of a module, at most: larger ones are not code that a person wrote."""
 _INSIGNIFICANT: Final = frozenset(
     (tokenize.NL, tokenize.NEWLINE, tokenize.COMMENT, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
 )
@@ -126,7 +126,7 @@ class PythonSource:
         return Insertion(last, f"\n{text}")
 
     def with_insertions(self, insertions: Iterable[Insertion]) -> bytes:
-        """Return the module's bytes with insertions. Raises UneditableError if they would be no valid module."""
+        """Return the module's bytes with insertions. Raises UneditableError if they would not be a valid module."""
         parts = []
         done = 0
         for offset, text in sorted(insertions, key=lambda each: each.offset):

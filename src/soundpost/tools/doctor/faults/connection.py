@@ -123,7 +123,7 @@ FAULTS: Final = (
     ),
     Fault(
         "port-not-http",
-        "port {port} of {host} belongs to a program that is no web server: it says {shown}",
+        "port {port} of {host} belongs to a program that is not a web server: it says {shown}",
         "The port belongs to another program: SSH, a mail server, a database, Redis.",
         "Correct the port: 443 for the public address, 8080 (SOUNDPOST_SERVER_PORT) for the server itself.",
     ),

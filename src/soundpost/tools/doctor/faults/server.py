@@ -60,7 +60,7 @@ FAULTS: Final = (
     Fault(
         "no-connection-established",
         "the WebSocket opened, but the server sent nothing within {seconds} s",
-        "A proxy holds the messages back (buffering), or the server is no Pusher server.",
+        "A proxy holds the messages back (buffering), or the server is not a Pusher server.",
         "Check host, port and path. In Nginx: 'proxy_buffering off;' in the location.",
     ),
     Fault(

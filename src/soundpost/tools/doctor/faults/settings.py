@@ -100,7 +100,7 @@ FAULTS: Final = (
     ),
     Fault(
         "env-not-a-port",
-        "{place} is '{port}', which is no port",
+        "{place} is '{port}', which is not a port",
         "A port is a number from 1 to 65535.",
         "8080 inside, 443 for browsers behind Nginx.",
     ),
