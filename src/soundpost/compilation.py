@@ -52,7 +52,7 @@ class Build(Struct, frozen=True):
         """Return the facts with their reasons, one line each."""
         modules = f"compiled by mypyc ({self.compiled_modules} modules)"
         missing = ", ".join(self.missing_c_extensions)
-        extensions = f"without {missing}: they were not built, for want of a C compiler" if missing else "all there"
+        extensions = f"without {missing}: no C compiler was found to build them" if missing else "all there"
         return [
             f"code: {modules if self.compiled_modules else f'pure Python: {self.why_pure}'}",
             f"C extensions: {extensions}",

@@ -191,7 +191,7 @@ def test_django_is_told_when_the_server_listens_elsewhere(project: Shell) -> Non
     server.wait_for_start(f"listening on http://127.0.0.1:{other}")
     server.stop()
     assert [line.partition(" WARNING soundpost.server: ")[2] for line in server.faults()] == [
-        f"Django publishes to port {port}, but this server listens on {other}, so no event arrives: set "
+        f"Django publishes to port {port}, but this server listens on {other}, so its events do not arrive: set "
         f"the port in settings.SOUNDPOST, or port under [server] in soundpost.toml, to {other}, or let the "
         f"server listen on {port}"
     ]

@@ -45,7 +45,7 @@ def test_a_compiled_installation_says_so() -> None:
 def test_a_pure_installation_says_why() -> None:
     assert PURE.lines()[:2] == [
         "code: pure Python: it is installed editable, from a folder with the source",
-        "C extensions: without _fanout: they were not built, for want of a C compiler",
+        "C extensions: without _fanout: no C compiler was found to build them",
     ]
     assert PURE.summary() == "pure Python, some C extensions missing, CPython 3.13.1, uvloop 0.23.0"
 

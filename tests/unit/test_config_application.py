@@ -59,7 +59,7 @@ def test_the_port_is_the_one_to_publish_to_unless_the_server_is_told_another(tmp
     told = loaded(tmp_path, OWN, {"SOUNDPOST_SERVER_PORT": "9003"})
     assert told.settings.server.port == 9003
     assert told.warnings == [
-        "Django publishes to port 9002, but this server listens on 9003, so no event arrives: "
+        "Django publishes to port 9002, but this server listens on 9003, so its events do not arrive: "
         "set the port in settings.SOUNDPOST, or port under [server] in soundpost.toml, to 9003, or let the server "
         "listen on 9002"
     ]

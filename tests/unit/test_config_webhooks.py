@@ -193,7 +193,10 @@ def test_mistakes_in_a_table(directory: Directory, text: str, message: str) -> N
         ("example.com/hooks", "url='example.com/hooks': an address such as 'https://example.com/webhooks' is expected"),
         ("ws://example.com", "url='ws://example.com': an address such as 'https://example.com/webhooks' is expected"),
         ("https:///hooks", "url='https:///hooks': "),
-        ("https://example.com:99999", "url='https://example.com:99999': its host or port is none: a port is a number"),
+        (
+            "https://example.com:99999",
+            "url='https://example.com:99999': its host or port is not valid: a port is a number",
+        ),
         ("https://a b/", "url='https://***': "),
         ("http://1.2.3.400:8000/", "'1.2.3.400' is not an IPv4 address: its four numbers go from 0 to 255"),
         ("http://010.0.0.1/", "'010.0.0.1' is not an IPv4 address: its four numbers go from 0 to 255"),

@@ -157,7 +157,7 @@ NEVER = [
     (" example.com", "white space"),
     ("example.com\n", "white space"),
     ("example.com\x00", "control character"),
-    ("a.com,b.com", "is several"),
+    ("a.com,b.com", "has several origins"),
     ('["example.com"]', "leave out the quotes"),
     ("example.*", "in the first label only"),
     ("www.*.com", "in the first label only"),

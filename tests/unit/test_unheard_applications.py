@@ -21,8 +21,8 @@ def warning(directory: Directory, **options: object) -> str | None:
 def test_another_port_than_that_of_the_file(tmp_path: Path, server: str, port: int) -> None:
     directory = Directory(tmp_path).toml(server + APP_TABLE)
     assert warning(directory, port=8081) == (
-        f"applications in this folder publish to port {port}, but this server listens on 8081, so that no event "
-        "arrives: set port in soundpost.toml to 8081, and leave --port out"
+        f"applications in this folder publish to port {port}, but this server listens on 8081, so their events do "
+        "not arrive: set port in soundpost.toml to 8081, and leave --port out"
     )
     assert warning(directory, port=port) is None
     assert warning(directory) is None
@@ -37,8 +37,8 @@ def test_another_port_than_that_of_dotenv(tmp_path: Path) -> None:
 
 def test_another_path(tmp_path: Path) -> None:
     assert warning(Directory(tmp_path).toml(APP_TABLE), path="ws") == (
-        "applications in this folder publish below the path /, but this server is below /ws, so that no event "
-        "arrives: set path in soundpost.toml to /ws, and leave --path out"
+        "applications in this folder publish below the path /, but this server is below /ws, so their events do "
+        "not arrive: set path in soundpost.toml to /ws, and leave --path out"
     )
 
 

@@ -588,6 +588,6 @@ def test_a_restart_with_states_that_cannot_be_read_begins_without_them(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     stage.dispatcher.begin(b"\xc1")
-    assert "cannot be read, they are lost" in caplog.text
+    assert "are lost, as they cannot be read" in caplog.text
     stage.add("channel_occupied a")
     assert stage.took() == ["channel_occupied a"]

@@ -57,7 +57,7 @@ class ApplicationServer:
         if not self.is_here or not port or published in (None, port):
             return None
         return (
-            f"{self.name} publishes to port {published}, but this server listens on {port}, so no event arrives: "
-            f"set the port in {self.place}, or port under [server] in soundpost.toml, to {port}, "
+            f"{self.name} publishes to port {published}, but this server listens on {port}, so its events "
+            f"do not arrive: set the port in {self.place}, or port under [server] in soundpost.toml, to {port}, "
             f"or let the server listen on {published}"
         )

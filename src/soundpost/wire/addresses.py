@@ -106,12 +106,12 @@ def split_url(url: str) -> SplitResult:
         parts = urlsplit(url.strip())
         port = parts.port
     except ValueError:
-        raise AddressError("its host or port is none: a port is a number from 1 to 65535") from None
+        raise AddressError("its host or port is not valid: a port is a number from 1 to 65535") from None
     if any(character.isspace() or not character.isprintable() for character in url.strip()):
         raise AddressError("it has white space in it")
     authority = parts.netloc.rpartition("@")[2]
     if port == 0 or authority.endswith(":"):
-        raise AddressError("its host or port is none: a port is a number from 1 to 65535")
+        raise AddressError("its host or port is not valid: a port is a number from 1 to 65535")
     host_of(parts.hostname or "")
     return parts
 

@@ -175,7 +175,7 @@ def _check_characters(form: str) -> None:
     if '"' in form or "'" in form:
         raise OriginError(f"{form!r} would never match: leave out the quotes around a name; brackets are for IPv6 only")
     if "," in form:
-        raise OriginError(f"{form!r} is several: make each an entry of its own")
+        raise OriginError(f"{form!r} has several origins: write one entry for each")
     if any(character.isspace() or not character.isprintable() for character in form):
         raise OriginError(f"{form!r} has white space or a control character in it, which no origin has: remove it")
 

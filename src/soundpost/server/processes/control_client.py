@@ -87,7 +87,7 @@ def _asked(sock: socket.socket, command: Command, user: str) -> ControlReply:
     try:
         reply: ControlReply = read_reply(line)
     except JsonError:
-        raise ConnectionError("its answer is not the one of a server of this version") from None
+        raise ConnectionError("its answer cannot be read: the server has another version") from None
     reply.user = user
     return reply
 

@@ -50,10 +50,10 @@ class Daemon(Protocol):
         """Serve; return how many sockets may be open. Raises StartError."""
 
     async def stop(self, drain_time: float = 0, delay: float = 0) -> None:
-        """Send all clients away after ``delay`` seconds, over ``drain_time`` seconds, and end."""
+        """Disconnect all clients after ``delay`` seconds, over ``drain_time`` seconds, and end."""
 
     def stop_now(self) -> None:
-        """Send all clients away at once, in a stop that is under way."""
+        """Disconnect all clients at once, in a stop that is under way."""
 
     def begin_restart(self, settings: Settings) -> Restart:
         """Begin a restart with new settings. Raises StartError for settings with which no server could start."""
@@ -79,8 +79,8 @@ def drain_time(settings: Settings, *, others_serve: bool) -> float:
     return _DRAIN_TIME_WHERE_OTHERS_SERVE if others_serve else 0.0
 
 
-def sent_away(clients: int) -> str:
-    """Return in words how many clients a stop or a restart has sent away."""
+def disconnected_in_words(clients: int) -> str:
+    """Return in words how many clients a stop or a restart has disconnected."""
     if not clients:
         return "no client was connected"
     return "1 client was disconnected" if clients == 1 else f"{clients:,} clients were disconnected"

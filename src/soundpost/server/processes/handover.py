@@ -17,9 +17,7 @@ _FILE: Final = "_SOUNDPOST_HANDOVER"
 _RESTART: Final = "_SOUNDPOST_RESTART"
 
 
-def hand_over(
-    parts: Mapping[str, Callable[[], bytes]], owner: str = "", *, loss: str = "clients are told of gaps"
-) -> None:
+def hand_over(parts: Mapping[str, Callable[[], bytes]], owner: str = "", *, loss: str = "clients get gaps") -> None:
     """Have the program that this process executes next inherit the state. Each part has a name, and is made in turn.
 
     ``owner`` names state beside that of the registry. Without room for the state the program begins without it:
@@ -34,7 +32,7 @@ def hand_over(
                 stream.write(f"{name} {len(data)}\n".encode())
                 stream.write(data)
     except (OSError, MemoryError) as error:
-        log.warning("the state cannot be handed over, %s: %s", loss, error or "no memory left")
+        log.warning("the state cannot be handed over (%s): %s", error or "no memory left", loss)
         if file >= 0:
             os.close(file)
         return
@@ -53,7 +51,7 @@ def restart_began() -> float | None:
     return float(began) if pid == str(os.getpid()) else None
 
 
-def taken_over(owner: str = "", *, loss: str = "clients are told of gaps") -> dict[str, bytes]:
+def taken_over(owner: str = "", *, loss: str = "clients get gaps") -> dict[str, bytes]:
     """Return the state that this process has inherited, once; an empty dict for most processes."""
     pid, _, file = os.environ.pop(_variable(owner), "").partition(":")
     if pid != str(os.getpid()) or not file:
@@ -63,7 +61,7 @@ def taken_over(owner: str = "", *, loss: str = "clients are told of gaps") -> di
             stream.seek(0)
             return dict(_parts(stream))
     except (OSError, ValueError) as error:
-        log.warning("the state of the process before the restart cannot be read, %s: %s", loss, error)
+        log.warning("the state of the process before the restart cannot be read (%s): %s", error, loss)
         return {}
 
 

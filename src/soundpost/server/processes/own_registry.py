@@ -43,7 +43,7 @@ def own_registry(
 def hand_registry_over(
     registry: MemoryRegistry, *, stopped_at: float, webhooks: WebhookDispatcher | None = None
 ) -> None:
-    """Have the next process take a registry over; clients have been sent away since ``stopped_at`` (monotonic)."""
+    """Have the next process take a registry over; clients have been disconnected since ``stopped_at`` (monotonic)."""
     parts = {
         "history": registry.history.as_bytes,
         "graces": lambda: registry.graces.as_bytes(since=stopped_at),

@@ -85,7 +85,7 @@ class SingleProcess:
         return self._server.limits.capacity
 
     async def stop(self, drain_time: float = 0, delay: float = 0) -> None:
-        """Send all clients away after ``delay`` seconds, over ``drain_time`` seconds, and end."""
+        """Disconnect all clients after ``delay`` seconds, over ``drain_time`` seconds, and end."""
         began = time.monotonic()
         if self._webhooks is not None:
             self._webhooks.hold_ends()
@@ -104,7 +104,7 @@ class SingleProcess:
                 self._webhooks.close()
 
     def stop_now(self) -> None:
-        """Send all clients away at once, in a stop that is under way."""
+        """Disconnect all clients at once, in a stop that is under way."""
         self._server.stop_now()
 
     def begin_restart(self, settings: Settings) -> Restart:

@@ -22,7 +22,7 @@ from soundpost.errors import SoundpostError, StartError
 from soundpost.log_fields import fields
 from soundpost.server.connections.tls import check_certificate
 from soundpost.server.processes import sd_notify
-from soundpost.server.processes.daemon import Daemon, drain_time, sent_away
+from soundpost.server.processes.daemon import Daemon, disconnected_in_words, drain_time
 from soundpost.server.processes.status import Status
 
 if TYPE_CHECKING:
@@ -258,7 +258,7 @@ class Supervision:
             "%s %.2f s: %s",
             what,
             seconds,
-            sent_away(self._clients),
+            disconnected_in_words(self._clients),
             extra=fields(seconds=round(seconds, 3), connections=self._clients),
         )
 

@@ -18,7 +18,7 @@ from soundpost.core.inspection import Inspectable
 from soundpost.errors import StartError
 from soundpost.log_fields import fields
 from soundpost.server.connections.listening import listen_again
-from soundpost.server.processes.daemon import drain_time, sent_away
+from soundpost.server.processes.daemon import disconnected_in_words, drain_time
 from soundpost.server.processes.worker_figures import FiguresOfWorkers
 from soundpost.server.processes.worker_process import PING_INTERVAL, WorkerProcess, exit_reason
 
@@ -83,7 +83,7 @@ class WorkerPool:
         return len(self.workers) * one
 
     async def stop(self, drain_time: float, delay: float) -> None:
-        """Have the workers send all clients away after ``delay`` seconds, over ``drain_time`` seconds, and end.
+        """Have the workers disconnect all clients after ``delay`` seconds, over ``drain_time`` seconds, and end.
 
         Workers that do not end in time are killed.
         """
@@ -99,7 +99,7 @@ class WorkerPool:
             task.cancel()
 
     def stop_now(self) -> None:
-        """Have the workers send all clients away at once, in a stop that is under way."""
+        """Have the workers disconnect all clients at once, in a stop that is under way."""
         for worker in self.all:
             worker.signal(signal.SIGTERM)
 
@@ -142,7 +142,7 @@ class WorkerPool:
             "%s has ended, %.2f s after the command to stop: %s",
             old,
             took,
-            sent_away(clients),
+            disconnected_in_words(clients),
             extra=fields(worker=old.number, seconds=round(took, 3), connections=clients),
         )
 

@@ -132,7 +132,7 @@ class WorkerProcess:
             self.process.send_signal(number)
 
     async def retire(self, how: Retire, limit: float) -> None:
-        """Have the process send its clients away and end; kill it after ``limit`` seconds."""
+        """Have the process disconnect its clients and end; kill it after ``limit`` seconds."""
         self.retired = True
         if not self.runs:
             return

@@ -109,7 +109,7 @@ class Workers:
         return self._pool.time_to_restart
 
     async def stop(self, drain_time: float = 0, delay: float = 0) -> None:
-        """Have the workers send all clients away after ``delay`` seconds, over ``drain_time`` seconds, and end.
+        """Have the workers disconnect all clients after ``delay`` seconds, over ``drain_time`` seconds, and end.
 
         Workers that do not end in time are killed.
         """
@@ -123,7 +123,7 @@ class Workers:
             await self._webhooks.stop(self.settings.server.shutdown_timeout)
 
     def stop_now(self) -> None:
-        """Have the workers send all clients away at once, in a stop that is under way."""
+        """Have the workers disconnect all clients at once, in a stop that is under way."""
         self._pool.stop_now()
 
     def status(self) -> Status:
@@ -173,7 +173,7 @@ class Workers:
     async def _replace_all(self, settings: Settings) -> None:
         """Replace the workers by new processes, with new code and settings, one after the other.
 
-        A new worker listens on the sockets of the old one before that sends its clients away, so that no connection is
+        The old worker disconnects its clients only when the new one listens on the same sockets: no connection is
         refused. Raises StartError if a new worker cannot start: the old ones go on.
         """
         kept = {name: getattr(self.settings.server, name) for name in _KEPT}

@@ -212,7 +212,7 @@ class WebhookDispatcher:
         try:
             apps = {} if handed_over is None else handover.decode(handed_over)
         except msgspec.DecodeError as error:
-            log.warning("the webhooks of the process before the restart cannot be read, they are lost: %s", error)
+            log.warning("webhook events that waited at the restart are lost, as they cannot be read: %s", error)
         for app_id, handed in apps.items():
             if app_id in self._apps:
                 self._take_over(app_id, handed, present)

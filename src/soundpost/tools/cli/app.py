@@ -34,7 +34,7 @@ class ErrorsInOneLine(PlainGroup):
     """Group of commands whose errors are printed in one line on stderr, without a traceback."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the command that is called. An unknown one that other servers have is refused with the way here."""
+        """Return the called command. A command of other servers is refused, with our command for the same."""
         if args and args[0] not in self.commands:
             from soundpost.config.other_servers import advice_on_command
 
@@ -103,25 +103,25 @@ def soundpost(
     ctx: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", help="With --version: print too what is compiled, and what runs it.")
+        bool, typer.Option("--verbose", help="With --version: also print compiled parts, Python and event loop.")
     ] = False,
 ) -> None:
     """A self-hosted realtime server that speaks the Pusher protocol.
 
     \b
     [bold]Examples[/]
-    soundpost start                         a server, ready to be tried
-    soundpost trigger orders shipped '{}'   an event, from a second shell
-    soundpost listen orders                 events, as they come
-    soundpost history orders                events that a channel keeps
-    soundpost init                          credentials to keep, in a file
-    soundpost bench                         load, and what came of it
-    soundpost top                           what the server does now, live
-    soundpost doctor                        what is wrong with addresses, ports, TLS, proxy, app
-    soundpost deploy nginx                  configurations: Nginx, Supervisor, systemd, Docker ...
-    soundpost webhooks listen               what applications are told, as it comes
-    soundpost dashboard password            the hash of a password, for the server's dashboard
-    soundpost types shop.events             TypeScript types of an application's events
+    soundpost start                         start a server
+    soundpost trigger orders shipped '{}'   publish an event, from a second shell
+    soundpost listen orders                 print events as they come
+    soundpost history orders                print the events that a channel keeps
+    soundpost init                          write a file with credentials
+    soundpost bench                         run a load test
+    soundpost top                           show live figures of a server
+    soundpost doctor                        find faults of addresses, ports, TLS, proxy, app
+    soundpost deploy nginx                  print configurations: Nginx, Supervisor, systemd, Docker ...
+    soundpost webhooks listen               print webhooks as they come
+    soundpost dashboard password            print the hash of a password for the dashboard
+    soundpost types shop.events             write TypeScript types of events
     """
     if version:
         _print_version(verbose)

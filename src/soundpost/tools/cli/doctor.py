@@ -65,7 +65,7 @@ def doctor(
     connections: Annotated[
         int | None,
         typer.Option(
-            help="Check whether this machine can carry so many.",
+            help="Check whether this machine can hold this many connections.",
             min=1,
             rich_help_panel=_MORE,
             show_default="max_connections",
@@ -75,10 +75,10 @@ def doctor(
 ) -> None:
     """Find out why browsers do not connect, or events do not arrive.
 
-    Walks as a browser does (name, port, TLS, WebSocket, hello, subscription), then as a backend does (signed request,
-    clock), then lets an event go all the way round. Each check stops at its first fault, with the reason and what to
-    do. Runs on the server, where it uses the configuration there, or anywhere. Changes nothing; the event it publishes
-    goes to a channel of its own.
+    Connects as a browser does (name, port, TLS, WebSocket, hello, subscription), then as a backend does (signed
+    request, clock), then publishes an event and waits for it. Each check stops at its first fault, and prints the
+    reason and the way out. Run it on the server, where it reads the server's configuration, or on any other machine.
+    It changes nothing: its event goes to a channel of its own.
 
     Exit codes: 0 no fault, 1 a fault, 2 wrong usage. All faults: https://soundpost.readthedocs.io/en/stable/doctor/
 

@@ -53,11 +53,11 @@ def history(
     secret: SecretOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Print the kept events of a channel, one per line: position, event, data. Or forget them, with --delete.
+    """Print the kept events of a channel, one per line: position, event, data. With --delete, delete them.
 
     Channels keep events if [[apps.history]] of the app in soundpost.toml names them. Events go to stdout, everything
-    else to stderr. Data of encrypted channels stays encrypted. Clients that come back to a position before a deletion
-    are told of a gap.
+    else to stderr. Data of encrypted channels stays encrypted. Clients that resume from a position before a deletion
+    get a gap.
 
     \b
     [bold]Examples[/]
@@ -91,7 +91,7 @@ def history(
 
 
 def _delete(driver: HttpDriver, channel: str) -> str:
-    """Delete histories; return what came of it in words. Raises BroadcastError."""
+    """Delete histories; return the result in words. Raises BroadcastError."""
     from soundpost.tools.cli.status import counted
 
     answer = driver.request("DELETE", _path(channel))

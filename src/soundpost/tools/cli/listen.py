@@ -98,9 +98,9 @@ def listen(
     """Print events as they come, one per line, until Ctrl-C; from this or any other Pusher-compatible server.
 
     Private and presence channels need the app's secret, or an application to ask (--auth-endpoint). Events go to
-    stdout, everything else to stderr. A lost connection is taken up again. On channels with history the missed events
-    come then, and soundpost:gap where some are missing for good. At the end the position of each such channel is
-    printed, for --after. --count counts events of applications and clients, not pusher:… and soundpost:gap.
+    stdout, everything else to stderr. The command reconnects when the connection is lost. On channels with a history
+    it then prints the missed events, and soundpost:gap where events are lost. At the end it prints the position of
+    each such channel, for --after. --count counts events of applications and clients, not pusher:… and soundpost:gap.
 
     \b
     [bold]Examples[/]

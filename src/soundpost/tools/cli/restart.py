@@ -1,4 +1,4 @@
-"""Commands ``soundpost restart``, ``reload`` and ``stop``: orders to a server of this machine."""
+"""Commands ``soundpost restart``, ``reload`` and ``stop``: commands to a server on this machine."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def restart(
     ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Restart a server of this machine with the code and configuration there are now; no connection is refused.
+    """Restart a server on this machine with the installed code and the current configuration.
 
-    With workers, one after the other is replaced, and sends its clients away over drain_time seconds. One process
-    sends all away at once; who comes back waits for the new one. SIGHUP does the same. A configuration with a mistake
-    changes nothing.
+    The server refuses no connection meanwhile. It replaces its workers one after the other; each disconnects its
+    clients over drain_time seconds. A server without workers disconnects all clients at once; they reconnect and wait
+    for the new process. SIGHUP does the same. If the configuration has a mistake, nothing changes.
 
     \b
     [bold]Examples[/]
@@ -52,9 +52,9 @@ def stop(
     wait: Annotated[bool, typer.Option("--wait", help="Return when the server has ended.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Stop a server of this machine, as SIGTERM does: clients are disconnected over drain_time seconds.
+    """Stop a server on this machine, as SIGTERM does: clients are disconnected over drain_time seconds.
 
-    A server that systemd or Supervisor keeps is stopped by them: they would start it again.
+    If systemd or Supervisor runs the server, stop it there: they would start it again.
 
     \b
     [bold]Examples[/]
@@ -71,7 +71,7 @@ def stop(
 
 
 def reload(port: PortOption = None, config: ConfigOption = None) -> None:
-    """Let a server of this machine read its apps again; connections of apps that stay are not closed.
+    """Reload the apps of a server on this machine; connections of apps that stay are not closed.
 
     \b
     [bold]Examples[/]

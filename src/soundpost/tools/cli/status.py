@@ -1,4 +1,4 @@
-"""Command ``soundpost status``: state of a server of this machine."""
+"""Command ``soundpost status``: state of a server on this machine."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def status(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Say how a server of this machine is doing: connections, channels, workers, cluster.
+    """Show the state of a server on this machine: connections, channels, workers, cluster.
 
-    Exit code 1 if none answers, or if it is draining.
+    Exit code 1 if no server answers, or if the server is draining.
 
     \b
     [bold]Examples[/]

@@ -77,7 +77,7 @@ def trigger(
 
 
 def _publish(target: Target, channel: str, event: str, text: str, socket_id: str | None, *, verify: bool) -> list[str]:
-    """Publish an event; return what came of it in words, and remarks. Raises RequestError."""
+    """Publish an event; return the result in words, and remarks. Raises RequestError."""
     from soundpost.broadcasting.drivers.http import HttpDriver
     from soundpost.broadcasting.message import Message
     from soundpost.tools.cli.reach import lines, publish

@@ -32,13 +32,14 @@ def unheard_applications(loaded: Loaded, usual: Callable[[], Loaded]) -> str | N
     if backend.port is None and here.port not in (0, there.port):
         return (
             f"applications in this folder publish to port {there.port}, but this server listens on {here.port}, so "
-            f"that no event arrives: set {_setting('port', has_file=has_file)} to {here.port}, and leave --port out"
+            f"their events do not arrive: set {_setting('port', has_file=has_file)} to {here.port}, and leave --port "
+            "out"
         )
     if backend.path is None and here.path != there.path:
         path, other = here.path or "/", there.path or "/"
         return (
-            f"applications in this folder publish below the path {other}, but this server is below {path}, so that no "
-            f"event arrives: set {_setting('path', has_file=has_file)} to {path}, and leave --path out"
+            f"applications in this folder publish below the path {other}, but this server is below {path}, so their "
+            f"events do not arrive: set {_setting('path', has_file=has_file)} to {path}, and leave --path out"
         )
     return None
 

@@ -18,9 +18,9 @@ webhooks = typer.Typer(
 
     \b
     [bold]Examples[/]
-    soundpost webhooks listen      a receiver that prints what comes, for development
-    soundpost webhooks test        examples to the endpoints, and what came back
-    soundpost webhooks status      what became of the events that were sent
+    soundpost webhooks listen      print webhooks as they come, for development
+    soundpost webhooks test        send example events to the endpoints, and print the answers
+    soundpost webhooks status      show how many events were sent, wait, failed or were dropped
     """,
 )
 webhooks.command()(listen)

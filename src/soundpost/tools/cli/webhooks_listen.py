@@ -36,9 +36,9 @@ def listen(
 ) -> None:
     """Receive webhooks on 127.0.0.1 and print their events, one per line, until Ctrl-C. For development.
 
-    Signatures are verified with the secrets of the apps configured here, or of the server that runs here. What is
-    signed otherwise is answered with 401, and said on stderr with the reason. Events go to stdout. An event that was
-    printed before, by its id, is marked as sent again.
+    Signatures are verified with the secrets of the apps configured here, or of the server that runs here. A request
+    with another signature is answered with 401; stderr has the reason. Events go to stdout. An event with an id that
+    was printed before is marked as sent again.
 
     \b
     [bold]Examples[/]

@@ -1,4 +1,4 @@
-"""Command ``soundpost webhooks status``: what became of the webhooks of a running server."""
+"""Command ``soundpost webhooks status``: delivery counts and errors of the webhooks of a running server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def status(
     json: Annotated[bool, typer.Option("--json", help="Print a JSON list of the endpoints.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Say what became of the events for each endpoint, since the server started: waiting, sent, failed, dropped.
+    """Show the numbers of events of each endpoint since the server started: waiting, sent, failed, dropped.
 
     Exit code 1 if no server answers, or if an endpoint is stopped: it has answered 410.
 
@@ -48,7 +48,7 @@ def status(
 
 
 def endpoint_lines(figures: EndpointFigures, *, is_cluster: bool = False) -> list[str]:
-    """Return what became of an endpoint's events, in two lines; in a cluster one host sends for all."""
+    """Return an endpoint's counts and last result, in two lines; in a cluster one host sends for all."""
     from soundpost.redaction import redacted_url
 
     counts = {name: getattr(figures, name) for name in ("waiting", "sent", "failed", "dropped")}
@@ -57,7 +57,7 @@ def endpoint_lines(figures: EndpointFigures, *, is_cluster: bool = False) -> lis
 
 
 def _last(figures: EndpointFigures, *, is_cluster: bool) -> str:
-    """Return what the endpoint did at last, in words."""
+    """Return the result of the last attempt, in words."""
     if figures.stopped:
         return "stopped: the endpoint answered 410. Correct its url, or remove its table, then 'soundpost reload'"
     if figures.last_error:

@@ -88,7 +88,7 @@ CHARTS: Final = (
     ),
     Panel("Sent to clients", [Line(rate("soundpost_delivered_bytes_total", "app"), "{{app}}")], "Bps"),
     Panel(
-        "Sent away",
+        "Refused and closed clients",
         [
             Line(rate("soundpost_refused_total", "reason"), "refused: {{reason}}"),
             Line(rate("soundpost_slow_clients_closed_total", "app"), "too slow: {{app}}"),

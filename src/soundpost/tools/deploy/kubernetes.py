@@ -131,7 +131,7 @@ spec:
   replicas: {replicas}
   selector:
     matchLabels: {{app.kubernetes.io/name: soundpost}}
-  # A new pod is ready before an old one sends its clients away.
+  # A new pod is ready before an old one disconnects its clients.
   strategy:
     type: RollingUpdate
     rollingUpdate: {{maxSurge: 1, maxUnavailable: 0}}
@@ -142,8 +142,8 @@ spec:
       # A Service named soundpost would otherwise set SOUNDPOST_PORT and the like.
       enableServiceLinks: false
       automountServiceAccountToken: false
-      # Longer than what the server takes to stop: it waits to be forgotten, sends its clients away over a while, and
-      # sends what waits for them.
+      # Longer than a stop of the server takes: it waits until load balancers have noticed, disconnects its clients
+      # little by little, and sends what waits for them.
       terminationGracePeriodSeconds: {grace}
       securityContext:
         runAsNonRoot: true
