@@ -281,7 +281,7 @@ class TestDependencies:
             calls.append(store)
 
         assert door.send(MEMBER).status == 500
-        assert "joined wants store: only FastAPI gives dependencies" in caplog.text
+        assert "joined has parameters that only FastAPI fills: store" in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["fastapi", "starlette"])

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 
-from soundpost.client.auth_endpoint import Endpoint, from_endpoint
+from soundpost.client.auth_endpoint import EndpointAuthorizer, from_endpoint
 from soundpost.client.authorization import ChannelAuth, UserAuth
 from soundpost.errors import ConfigurationError, RequestError
 
@@ -33,7 +33,7 @@ class Application(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         self.closed += 1
 
-    def endpoint(self, **options: Any) -> Endpoint:
+    def endpoint(self, **options: Any) -> EndpointAuthorizer:
         return from_endpoint(URL, transport=self, **options)
 
 

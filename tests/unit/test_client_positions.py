@@ -12,10 +12,10 @@ from nacl.secret import SecretBox
 
 from soundpost.client import Client, Event, Gap, Subscription
 from soundpost.client.authorization import ChannelAuth, with_secret
-from soundpost.client.beginning import beginning_of
 from soundpost.client.event_queue import MAX_WAITING
 from soundpost.client.incoming import decode_frame
 from soundpost.client.session import Session
+from soundpost.client.start_position import start_position_of
 from soundpost.errors import ConfigurationError
 from soundpost.wire.positions import PositionError
 from unit.test_client_session import Server as Silent
@@ -66,7 +66,7 @@ async def server() -> Server:
 async def subscribe(
     server: Server, channel: str = "orders", after: str | None = None, rewind: int | None = None, **answer: Any
 ) -> Subscription:
-    made = server.session.subscribe(channel, beginning=beginning_of(after, rewind))
+    made = server.session.subscribe(channel, start_position=start_position_of(after, rewind))
     await settle()
     await server.answer(channel, **answer)
     subscription = Subscription(made, server.session)
@@ -246,7 +246,7 @@ async def test_leaving_a_channel_forgets_its_place(server: Server) -> None:
 async def test_events_on_their_way_do_not_move_a_new_subscription_from_its_beginning(server: Server) -> None:
     orders = await subscribe(server, position="g.5")
     await orders.unsubscribe()
-    again = server.session.subscribe("orders", beginning=beginning_of("g.2", None))
+    again = server.session.subscribe("orders", start_position=start_position_of("g.2", None))
     await settle()
     await server.publish(7)
     await server.answer(resumed=3, position="g.2")
@@ -258,7 +258,9 @@ async def test_an_answer_to_a_subscription_that_was_left_is_not_the_next_ones(se
     left = server.session.subscribe("orders")
     await settle()
     await server.session.unsubscribe(left)
-    orders = Subscription(server.session.subscribe("orders", beginning=beginning_of("g.5", None)), server.session)
+    orders = Subscription(
+        server.session.subscribe("orders", start_position=start_position_of("g.5", None)), server.session
+    )
     await settle()
     assert [event for event, _, _ in server.sent] == ["pusher:subscribe", "pusher:unsubscribe", "pusher:subscribe"]
     await server.answer(position="g.10")
@@ -284,7 +286,7 @@ async def test_a_position_that_cannot_be_gone_on_after_is_a_gap(server: Server, 
 
 
 async def test_a_rewind_is_asked_for_until_the_first_answer(server: Server) -> None:
-    server.session.subscribe("orders", beginning=beginning_of(None, 20))
+    server.session.subscribe("orders", start_position=start_position_of(None, 20))
     await settle()
     assert server.asked_last() == {"resume": "", "rewind": 20}
     await server.reconnect()
@@ -318,11 +320,15 @@ async def test_a_beginning_that_is_none_is_refused(arguments: dict[str, Any], sa
 
 
 async def test_a_second_beginning_is_refused_and_the_same_one_is_not(server: Server) -> None:
-    for beginning in (beginning_of("g.5", None), beginning_of("g.5", None), beginning_of(None, None)):
-        server.session.subscribe("orders", beginning=beginning)
-    for other in (beginning_of("g.6", None), beginning_of(None, 3)):
+    for start_position in (
+        start_position_of("g.5", None),
+        start_position_of("g.5", None),
+        start_position_of(None, None),
+    ):
+        server.session.subscribe("orders", start_position=start_position)
+    for other in (start_position_of("g.6", None), start_position_of(None, 3)):
         with pytest.raises(ConfigurationError, match="orders is subscribed to already"):
-            server.session.subscribe("orders", beginning=other)
+            server.session.subscribe("orders", start_position=other)
 
 
 async def test_notices_of_members_have_no_place(server: Server) -> None:

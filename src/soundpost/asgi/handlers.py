@@ -53,7 +53,7 @@ def with_handlers(apps: Iterable[AppSettings], endpoint: WebhookEndpoint) -> tup
 
 
 class HandlerClient:
-    """The way to the handlers; an :class:`soundpost.server.webhooks.answers.EndpointClient`."""
+    """Client that calls the handlers; an :class:`soundpost.server.webhooks.answers.EndpointClient`."""
 
     def __init__(self, endpoint: WebhookEndpoint) -> None:
         self._endpoint = endpoint

@@ -33,11 +33,11 @@ class _Pool:
     """The connections of an event loop to the application, and the number of requests under way."""
 
     http: httpx.AsyncClient
-    questions: int = 0
+    requests: int = 0
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class EndpointAuthorizer:
     """An authorizer that asks an application; any number of clients may share one. Made by :func:`from_endpoint`."""
 
     url: str
@@ -72,8 +72,8 @@ class Endpoint:
         answer = await self._ask(self.user_url, {"socket_id": socket_id})
         return UserAuth(_text(self.user_url, answer, "auth"), _text(self.user_url, answer, "user_data"))
 
-    async def _ask(self, url: str, question: dict[str, str]) -> dict[str, Any]:
-        form = {**self.params, **question}
+    async def _ask(self, url: str, parameters: dict[str, str]) -> dict[str, Any]:
+        form = {**self.params, **parameters}
         headers = {"Accept": "application/json", **self.headers()}
         try:
             async with self._connected() as http, self._asked(http, url, headers, form) as answer:
@@ -106,12 +106,12 @@ class Endpoint:
         if loop not in self._pools:
             self._pools[loop] = _Pool(self._new_client())
         pool = self._pools[loop]
-        pool.questions += 1
+        pool.requests += 1
         try:
             yield pool.http
         finally:
-            pool.questions -= 1
-            if not pool.questions:
+            pool.requests -= 1
+            if not pool.requests:
                 del self._pools[loop]
                 await pool.http.aclose()
 
@@ -138,7 +138,7 @@ def from_endpoint(
     verify: bool = True,
     timeout: float = 10.0,
     transport: httpx.AsyncBaseTransport | None = None,
-) -> Endpoint:
+) -> EndpointAuthorizer:
     """Return an authorizer that asks an application's auth endpoint, as ``https://example.com/broadcasting/auth``.
 
     ``user_url`` is asked for sign-in; without a ``user_url``, ``…/auth`` becomes ``…/user-auth``. ``bearer`` is sent as
@@ -171,7 +171,7 @@ def from_endpoint(
         check_texts(found, "the return value of the function for headers")
         return {**usual, **found}
 
-    return Endpoint(
+    return EndpointAuthorizer(
         url=url,
         user_url=user_url or (f"{url.removesuffix('auth')}user-auth" if url.endswith("/auth") else None),
         method=method,

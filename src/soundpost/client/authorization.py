@@ -59,7 +59,7 @@ Authenticate = Callable[[str], UserAuth | Awaitable[UserAuth]]
 
 
 @runtime_checkable
-class KnowsUser(Protocol):
+class UserAuthorizer(Protocol):
     """An authorizer that can authorize sign-ins too, as those of :func:`with_secret` and ``from_endpoint``."""
 
     def user(self, socket_id: str) -> UserAuth | Awaitable[UserAuth]:
@@ -67,7 +67,7 @@ class KnowsUser(Protocol):
 
 
 @dataclass(frozen=True)
-class Secret:
+class SecretAuthorizer:
     """An authorizer that signs with the secret of an app. Made by :func:`with_secret`."""
 
     key: str
@@ -107,7 +107,7 @@ def with_secret(
     user_id: object = "",
     user_info: Any = None,
     encryption_master_key: bytes | str | None = None,
-) -> Secret:
+) -> SecretAuthorizer:
     """Return an authorizer for programs that have the app's secret: it signs as an application's auth endpoint does.
 
     ``user_id`` (the id or the user) and ``user_info`` (any JSON value) are those of presence channels and of the
@@ -119,7 +119,7 @@ def with_secret(
     check_text(secret, "the app's secret")
     json_of(user_info, "user_info")
     master_key = None if encryption_master_key is None else master_key_of(encryption_master_key)
-    return Secret(key, secret, names.user_id(user_id), user_info, master_key)
+    return SecretAuthorizer(key, secret, names.user_id(user_id), user_info, master_key)
 
 
 async def ask_until_answered(ask: Callable[[], Awaitable[T]]) -> T:

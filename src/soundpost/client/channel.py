@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from soundpost.client.authorization import Authorize, ChannelAuth
-from soundpost.client.beginning import Beginning
 from soundpost.client.encrypted_events import EncryptedEvents
 from soundpost.client.encryption import secret_of
 from soundpost.client.event_queue import EventQueue
 from soundpost.client.gap import Gap
 from soundpost.client.incoming import GAP, INTERNAL, Frame, ReceivedEvent
 from soundpost.client.members import Members
-from soundpost.client.resumption import Resumption, Step
+from soundpost.client.resumption import Resumption, ResumptionStep
+from soundpost.client.start_position import StartPosition
 from soundpost.errors import ConfigurationError
 from soundpost.wire.channel_names import kind_of
 
@@ -35,7 +35,7 @@ class Channel:
         auth: Authorize | None,
         unclaimed: EventQueue,
         renew: Callable[[Channel], None],
-        beginning: Beginning,
+        start_position: StartPosition,
     ) -> None:
         self.name = name
         self.kind = kind_of(name)
@@ -48,9 +48,9 @@ class Channel:
         """True if readers also get ``pusher:subscription_succeeded`` and ``pusher:subscription_count``."""
         self.subscribing: asyncio.Task[None] | None = None
         self.own_events: EventQueue | None = None
-        self.beginning = beginning
-        self.resumption = Resumption(beginning.after, beginning.rewind)
-        self.position = None if beginning.after is None else str(beginning.after)
+        self.start_position = start_position
+        self.resumption = Resumption(start_position.after, start_position.rewind)
+        self.position = None if start_position.after is None else str(start_position.after)
         """The position of what the reader was given last; before that the one that its events come after."""
         self._is_behind = False
         """True after events were left out for want of room, until the server has sent them again."""
@@ -91,7 +91,7 @@ class Channel:
             self._waiters -= 1
 
     def claim(self) -> EventQueue:
-        """Return the queue of this channel alone, and move its waiting and later events to that queue."""
+        """Return a queue for this channel alone; its waiting and later events move there."""
         if self.own_events is None:
             self.own_events = EventQueue(self.name)
             self._unclaimed.move(self.name, self.own_events)
@@ -108,14 +108,14 @@ class Channel:
         if self.kind.is_presence:
             self.members.replace(frame.content())
         if self._encrypted is not None and self.resumption.has_history:
-            self._encrypted.forget()  # they come once more
+            self._encrypted.forget()  # the server sends them again
         if not self.answer.done():
             self.answer.set_result(None)
         elif self.gives_subscription_events and not is_catching_up:
             await self._add(frame.to_event())
-        await self._take(self.resumption.accepted(frame), frame)
-        if self.position is None and self.resumption.at is not None:
-            self.position = str(self.resumption.at)
+        await self._apply(self.resumption.accepted(frame), frame)
+        if self.position is None and self.resumption.position is not None:
+            self.position = str(self.resumption.position)
 
     async def receive(self, frame: Frame) -> None:
         """Take an event."""
@@ -127,7 +127,7 @@ class Channel:
             return
         if self._encrypted is None or frame.is_protocol:
             await self._put(frame)
-        elif frame.event == GAP or not self.resumption.has_had(frame.place):
+        elif frame.event == GAP or not self.resumption.was_received(frame.parsed_position):
             await self._encrypted.receive(frame)
 
     def end(self, error: BaseException | None, if_waiting: BaseException) -> bool:
@@ -156,21 +156,23 @@ class Channel:
         return secret_of(auth.shared_secret)
 
     async def _put(self, frame: Frame) -> None:
-        if not self.resumption.concerns(frame):
+        if not self.resumption.applies_to(frame):
             await self._add(frame.to_event())
-        elif self.subscribed and not self._is_behind:  # else it comes once more, or belongs to an earlier subscription
-            await self._take(self.resumption.event(frame), frame)
+        elif self.subscribed and not self._is_behind:  # else it is sent again, or is of an earlier subscription
+            await self._apply(self.resumption.event(frame), frame)
 
-    async def _take(self, step: Step, frame: Frame) -> None:
+    async def _apply(self, step: ResumptionStep, frame: Frame) -> None:
         """Give the reader the event or gap of a step, if there is room, and then store its position."""
         events: list[ReceivedEvent] = []
         if step.gap is not None:
-            events.append(Gap(self.name, step.gap, None if step.is_new or step.at is None else str(step.at)))
+            events.append(
+                Gap(self.name, step.gap, None if step.is_new or step.position is None else str(step.position))
+            )
         if step.is_new:
             events.append(frame.to_event())
         if events and not await self._offer(events):
             return
-        self.resumption.take(step)
+        self.resumption.apply(step)
 
     async def _offer(self, events: Sequence[ReceivedEvent]) -> bool:
         queue = await self._queue()
@@ -197,8 +199,8 @@ class Channel:
         self.position = event.position or self.position
 
     def _catch_up(self) -> None:
-        """Ask for the events that found no room, soon: not more often than servers repeat them."""
-        if not self._is_behind or not self.subscribed:  # the next socket's subscription does it
+        """Ask for the events that found no room, no more often than servers allow."""
+        if not self._is_behind or not self.subscribed:  # the subscription on the next socket catches up
             return
         loop = asyncio.get_running_loop()
         early = self._caught_up_at + _CATCH_UP_INTERVAL - loop.time()

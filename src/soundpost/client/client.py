@@ -13,13 +13,13 @@ from types import TracebackType
 
 from soundpost.client.address import socket_url
 from soundpost.client.arguments import check_function
-from soundpost.client.authorization import AUTHORIZER, Authenticate, Authorize, KnowsUser
-from soundpost.client.beginning import beginning_of
+from soundpost.client.authorization import AUTHORIZER, Authenticate, Authorize, UserAuthorizer
 from soundpost.client.connection import Connection
 from soundpost.client.incoming import ReceivedEvent
 from soundpost.client.names import text
 from soundpost.client.pusher_socket import MAX_MESSAGE_SIZE
 from soundpost.client.session import Session
+from soundpost.client.start_position import start_position_of
 from soundpost.client.subscription import Subscription
 from soundpost.client.user import User
 from soundpost.errors import ConfigurationError
@@ -131,13 +131,15 @@ class Client:
         On a channel with a history the events begin ``after`` a position, such as ``Event.position`` or
         ``broadcast.position(channel)`` gave it, or with the last ``rewind`` events, if the server allows that many.
         Without a history ``rewind`` does nothing, and ``after`` gives a :class:`Gap` first. Raises PositionError for
-        another text, ConfigurationError for both at once, and for another beginning of a channel that is subscribed to.
+        another text, ConfigurationError for both at once, and for another start of a channel that is subscribed to.
         Raises RuntimeError if the client is not connected.
         """
         check_function(auth, "auth", AUTHORIZER)
-        name, beginning = text(channel, "a channel's name"), beginning_of(after, rewind)
+        name, start_position = text(channel, "a channel's name"), start_position_of(after, rewind)
         self._connection.check_connected()
-        found = self._session.subscribe(name, auth, subscription_events=subscription_events, beginning=beginning)
+        found = self._session.subscribe(
+            name, auth, subscription_events=subscription_events, start_position=start_position
+        )
         return Subscription(found, self._session)
 
     async def unsubscribe(self, channel: str) -> None:
@@ -154,7 +156,7 @@ class Client:
         server also ends the connection. Reverb has no sign-in.
         """
         if auth is None:
-            if not isinstance(self._auth, KnowsUser):
+            if not isinstance(self._auth, UserAuthorizer):
                 raise ConfigurationError(
                     "signing in needs authorization: sign_in(auth), or a Client with with_secret(…) or from_endpoint(…)"
                 )

@@ -15,7 +15,7 @@ from soundpost.wire.printable import one_line
 if TYPE_CHECKING:
     from soundpost.client.session import Session
 
-_HOLDS_AFTER: Final = 5.0
+_STABLE_AFTER: Final = 5.0
 """Seconds after which a socket counts as stable: its loss is reconnected to without growing delay."""
 _SHOWN: Final = 100
 _NOT_CONNECTED: Final = "the client is not connected: use it in an 'async with' block, or await connect() before"
@@ -113,7 +113,7 @@ class Connection:
                 since = clock()
                 lost = await self._read()
                 self._session.lost()
-                attempt = await self._reconnect(lost, 0 if clock() - since > _HOLDS_AFTER else attempt)
+                attempt = await self._reconnect(lost, 0 if clock() - since > _STABLE_AFTER else attempt)
         except Exception as error:
             self._session.ended(error)
 

@@ -106,6 +106,6 @@ def _is_gap(frame: Frame) -> bool:
 
 def _gap_for(frame: Frame) -> Frame | None:
     """Return a gap in place of an event; None where the channel has no history."""
-    if frame.place is None:
+    if frame.parsed_position is None:
         return None
     return Frame(GAP, frame.channel, {"reason": DECRYPTION}, position=frame.position)

@@ -110,7 +110,7 @@ class EventQueue:
         if on_read is not None:
             on_read(event)
         self._has_room.set()
-        self._tell_of_room()
+        self._notify_half_empty()
         return event
 
     def end(self, error: BaseException | None) -> None:
@@ -133,7 +133,7 @@ class EventQueue:
             self.missed -= number
             to.missed += number
         self._has_room.set()
-        self._tell_of_room()
+        self._notify_half_empty()
 
     async def wait_for_room(self) -> None:
         """Wait until a full queue has room: for a second after it became full, and not at all without a reader."""
@@ -186,7 +186,7 @@ class EventQueue:
         if event.channel is not None:
             self._overflowed[event.channel] = self._overflowed.get(event.channel, 0) + 1
 
-    def _tell_of_room(self) -> None:
+    def _notify_half_empty(self) -> None:
         if self._when_half_empty and self._is_half_empty:
             calls, self._when_half_empty = self._when_half_empty, {}
             for call in calls:

@@ -16,19 +16,19 @@ UNKNOWN: Final = "unknown"
 
 
 class Gap(ReceivedEvent):
-    """A place in the events of a channel where events are missing, and cannot be had from the server any more.
+    """Event in place of events of a channel that are lost: the server does not keep them any more.
 
-    Fetch the state that the events build from its source, as your database, then go on with the events that follow.
-    Neither unsubscribe nor reconnect: the subscription is whole from here on. After ``generation`` all clients of a
+    Fetch the state that the events describe from its source, such as your database, then handle the events that follow.
+    The subscription goes on: there is no need to unsubscribe or reconnect. After ``generation`` all clients of a
     server have a gap at once: wait a random time of up to 5 seconds before you fetch.
 
     ``reason`` is the server's: ``age``, ``number`` (the missed events are too old or too many to be kept),
     ``generation`` (the server lost its history), ``deleted`` (the history was deleted), ``limited`` (this client
     resumed too often) or ``unknown``. Two reasons are the client's own: ``overflow`` (the program reads too slowly) and
-    ``decryption`` (events of an encrypted channel did not open). Others may come.
+    ``decryption`` (events of an encrypted channel could not be decrypted). Later versions may add reasons.
 
     A gap is an event as well: ``name`` is ``soundpost:gap``, ``is_protocol`` is true, ``data`` is
-    ``{"reason": …}``. So a program that knows events only leaves gaps out as it leaves out other names.
+    ``{"reason": …}``. A program that handles events by their names ignores gaps, as it ignores other names.
     """
 
     channel: str
@@ -38,7 +38,7 @@ class Gap(ReceivedEvent):
 
     @property
     def reason(self) -> str:
-        """Why the events are missing: one word."""
+        """Reason why the events are missing: one word."""
         reason: str = self.data["reason"]
         return reason
 

@@ -35,7 +35,7 @@ class ReceivedEvent:
     size: int = field(default=0, compare=False, repr=False)
     """Bytes of the message that carried the event."""
     position: str | None = None
-    """The place behind the event in the channel's history, for ``subscribe(…, after=…)``; None without a history."""
+    """Position after the event in the channel's history, for ``subscribe(…, after=…)``; None without a history."""
 
     @cached_property
     def data(self) -> Any:
@@ -68,7 +68,7 @@ class Frame(msgspec.Struct):
     gap: Any = None
 
     @property
-    def place(self) -> Position | None:
+    def parsed_position(self) -> Position | None:
         """The position; None for a message without one, or with one that cannot be read."""
         if not isinstance(self.position, str):
             return None
@@ -85,7 +85,7 @@ class Frame(msgspec.Struct):
     def to_event(self) -> ReceivedEvent:
         """Return the event for the program, which sees ``pusher_internal:member_added`` as ``pusher:member_added``."""
         name = f"pusher:{self.event[len(INTERNAL) :]}" if self.event.startswith(INTERNAL) else self.event
-        position = None if self.place is None else str(self.place)
+        position = None if self.parsed_position is None else str(self.parsed_position)
         return ReceivedEvent(name, self.channel, self.data, self.user_id, self.size, position)
 
     def content(self) -> dict[str, Any]:

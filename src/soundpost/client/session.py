@@ -7,14 +7,14 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from soundpost.client.answers import SIGN_IN, Answers
 from soundpost.client.authorization import Authenticate, Authorize, ChannelAuth, ask_until_answered
-from soundpost.client.beginning import Beginning
 from soundpost.client.channel import Channel, request_of
 from soundpost.client.event_queue import EventQueue
 from soundpost.client.incoming import Frame, ReceivedEvent
+from soundpost.client.pending_requests import SIGN_IN, PendingRequests
 from soundpost.client.pusher_socket import ANSWER_TIMEOUT, PusherSocket, error_code, text_of
 from soundpost.client.sign_in import SignIn
+from soundpost.client.start_position import StartPosition
 from soundpost.errors import ConfigurationError, ProtocolError, RequestError, SubscriptionError
 from soundpost.wire.channel_names import Kind, kind_of
 from soundpost.wire.codes import CLIENT_EVENT_REJECTED
@@ -32,7 +32,7 @@ class Session:
         """Events of the connection, and of channels that are not read by themselves."""
         self.channels: dict[str, Channel] = {}
         self.sign_in: SignIn | None = None
-        self.answers = Answers()
+        self.requests = PendingRequests()
         self._auth = auth
         self._on_status = on_status
         self._socket: PusherSocket | None = None
@@ -46,22 +46,22 @@ class Session:
         auth: Authorize | None = None,
         *,
         subscription_events: bool = False,
-        beginning: Beginning = Beginning(),  # noqa: B008 - it cannot change
+        start_position: StartPosition = StartPosition(),  # noqa: B008 - it cannot change
     ) -> Channel:
         """Subscribe to a channel on this and all later sockets. Raises the error that ended the session.
 
         With ``subscription_events`` readers get the events about the subscription itself too. Raises ConfigurationError
-        for another beginning of a channel that is subscribed to already.
+        for another start of a channel that is subscribed to already.
         """
         if self._ended is not None:
             raise self._ended
         channel = self.channels.get(name)
         if channel is None:
-            channel = Channel(name, auth or self._auth, self.events, self._renew, beginning)
+            channel = Channel(name, auth or self._auth, self.events, self._renew, start_position)
             self.channels[name] = channel
             if self._socket is not None:
                 self._renew(channel)
-        elif beginning not in (Beginning(), channel.beginning):
+        elif start_position not in (StartPosition(), channel.start_position):
             raise ConfigurationError(
                 f"{name} is subscribed to already: give after or rewind at the first subscribe(), or call "
                 "unsubscribe() before"
@@ -74,7 +74,7 @@ class Session:
         if self.channels.get(channel.name) is not channel:
             return
         del self.channels[channel.name]
-        asked = self.answers.abandon(channel.name) or channel.subscribed
+        asked = self.requests.abandon(channel.name) or channel.subscribed
         channel.end(None, SubscriptionError(channel.name, 0, f"{channel.name} was left", status=0))
         if asked and self._socket is not None:
             await self._socket.send("pusher:unsubscribe", {"channel": channel.name})
@@ -114,7 +114,7 @@ class Session:
         if self._socket is not None:
             self._earlier_sockets.append(self._socket.socket_id)
         self._socket = None
-        self.answers.forget_all()
+        self.requests.forget_all()
         for task in self._tasks:
             task.cancel()
         for channel in self.channels.values():
@@ -143,9 +143,9 @@ class Session:
             case "pusher:pong":
                 return
             case "pusher_internal:subscription_succeeded":
-                if self.answers.is_abandoned(frame.channel or ""):
+                if self.requests.is_abandoned(frame.channel or ""):
                     return
-                self.answers.resolve(frame.channel or "")
+                self.requests.resolve(frame.channel or "")
                 if frame.channel in self.channels:
                     await self.channels[frame.channel].accept(frame)
                     if isinstance(frame.resumed, int) and frame.resumed > 0:
@@ -155,7 +155,7 @@ class Session:
             case "pusher:error":
                 await self._error(frame)
             case "pusher:signin_success" if self.sign_in is not None:
-                if self.answers.resolve(SIGN_IN):
+                if self.requests.resolve(SIGN_IN):
                     self.sign_in.succeed(frame.content())
             case _:
                 await self._deliver(frame)
@@ -188,13 +188,13 @@ class Session:
         except Exception as error:  # an authorizer of the application may raise anything
             await self.refuse(channel, error)
             return
-        answer = self.answers.expect(channel.name)
+        answer = self.requests.expect(channel.name)
         await socket.send("pusher:subscribe", request_of(channel, auth, self._earlier_sockets))
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 await answer
         except TimeoutError:
-            self.answers.resolve(channel.name)
+            self.requests.resolve(channel.name)
             if not channel.answer.done():
                 await self.refuse(channel, SubscriptionError(channel.name, 0, "the server did not answer", status=0))
 
@@ -217,13 +217,13 @@ class Session:
     async def _subscription_error(self, frame: Frame) -> None:
         content = frame.content()
         text = text_of(content, "error", "refused")
-        self.answers.note_refusal(text)
+        self.requests.note_refusal(text)
         name = frame.channel or ""
-        channel = None if self.answers.is_abandoned(name) else self.channels.get(name)
+        channel = None if self.requests.is_abandoned(name) else self.channels.get(name)
         if channel is None:
             await self.events.put(frame.to_event())
             return
-        self.answers.resolve(name)
+        self.requests.resolve(name)
         status = content.get("status")
         status = status if isinstance(status, int) and 0 <= status < 1000 else 401
         kind = text_of(content, "type", "AuthError")
@@ -232,13 +232,13 @@ class Session:
     async def _error(self, frame: Frame) -> None:
         content = frame.content()
         text = text_of(content, "message")
-        if self.answers.is_repetition(text):
+        if self.requests.is_repetition(text):
             return
-        request = self.answers.refused_request(content)
+        request = self.requests.refused_request(content)
         if request is None:
             await self.events.put(frame.to_event())
             return
-        self.answers.resolve(request)
+        self.requests.resolve(request)
         if request == SIGN_IN and self.sign_in is not None:
             await self.sign_in.refuse(ProtocolError(error_code(content), text))
         elif request in self.channels:

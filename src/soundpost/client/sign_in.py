@@ -10,8 +10,8 @@ import inspect
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from soundpost.client.answers import SIGN_IN
 from soundpost.client.authorization import Authenticate, UserAuth, ask_until_answered
+from soundpost.client.pending_requests import SIGN_IN
 from soundpost.client.pusher_socket import ANSWER_TIMEOUT, PusherSocket
 from soundpost.errors import ConfigurationError, RequestError
 from soundpost.wire.channel_names import SERVER_TO_USER
@@ -54,13 +54,13 @@ class SignIn:
         except Exception as error:  # an authenticator of the application may raise anything
             await self.refuse(error)
             return
-        answer = self._session.answers.expect(SIGN_IN)
+        answer = self._session.requests.expect(SIGN_IN)
         await socket.send(SIGN_IN, {"auth": auth.auth, "user_data": auth.user_data})
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 await answer
         except TimeoutError:
-            self._session.answers.resolve(SIGN_IN)
+            self._session.requests.resolve(SIGN_IN)
             await self.refuse(RequestError(0, "the server did not answer the sign-in: it may not support signing in"))
 
     def succeed(self, content: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""A subscription, as programs use it."""
+"""Subscription of a program to one channel."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ Settings, system checks, channel routes in ``channels.py``, auth views, events a
 from soundpost.django.guards import drf_guard
 from soundpost.django.middleware import SocketIdMiddleware
 from soundpost.django.model_events import broadcast_models, broadcasts, without_broadcasting
-from soundpost.django.repetitions import SeenInCache
+from soundpost.django.seen_events import SeenInCache
 from soundpost.django.transactions import commit_of
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Signals of Django."""
+"""The signal of Django that is sent for each event of a webhook."""
 
 from typing import Final
 

@@ -25,7 +25,7 @@ from soundpost.webhooks.endpoint import HEADERS, OVERLONG_BODY, WebhookEndpoint,
 from soundpost.webhooks.handlers import Handler
 
 
-def _tell(event: WebhookEvent) -> Callable[[], Any] | None:
+def _send_signal(event: WebhookEvent) -> Callable[[], Any] | None:
     """Return the call that sends the signal; None without receivers."""
     sender = type(event)
     if not webhook_received.has_listeners(sender):
@@ -69,12 +69,12 @@ endpoint = WebhookEndpoint(
     run_async=run_async,
     run_sync=run_sync,
     invoke=_invoke,
-    tell=_tell,
-    tells_all=lambda: bool(webhook_received.receivers),
+    send_signal=_send_signal,
+    has_receivers=lambda: bool(webhook_received.receivers),
 )
 """The endpoint for the handlers in ``webhooks.py`` of all apps."""
 embedded_endpoint = replace(endpoint, run_sync=_run_sync_outside_of_requests)
-"""The way to the handlers for an embedded server, which calls them without HTTP."""
+"""Caller of the handlers for an embedded server, without HTTP."""
 
 
 def _webhooks(request: Any) -> Any:

@@ -28,7 +28,7 @@ class HandlerCaller:
 
     def invoke(self, request: Request, handler: Handler, arguments: dict[str, Any]) -> Callable[[], Any]:
         """Return the call of a handler, as a step; ``request`` is the one that dependencies get."""
-        if not handler.asks:
+        if not handler.dependencies:
             return Call(handler.callback, **arguments)
         return partial(self._call, request, handler, arguments)
 
@@ -43,7 +43,7 @@ class HandlerCaller:
         """Attach the handlers to an application. Raises RouteError for dependencies that FastAPI cannot call."""
         self._application = application
         for handler in self._webhooks:
-            if handler.asks:
+            if handler.dependencies:
                 self._private_app(application, handler)
 
     async def _call(self, request: Request, handler: Handler, arguments: dict[str, Any]) -> None:

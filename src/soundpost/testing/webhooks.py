@@ -56,15 +56,15 @@ class WebhookTester:
 
     def _steps(self, event: WebhookEvent) -> Steps[list[str]]:
         called = []
-        tell = None if self._endpoint.tell is None else self._endpoint.tell(event)
-        if tell is not None:
-            yield tell
+        send_signal = None if self._endpoint.send_signal is None else self._endpoint.send_signal(event)
+        if send_signal is not None:
+            yield send_signal
         for handler in list(self._endpoint.webhooks):
-            in_channel = handler.match(event)
-            if in_channel is None:
+            channel_parameters = handler.match(event)
+            if channel_parameters is None:
                 continue
             try:
-                yield self._endpoint.invoke(handler, handler.arguments(event, in_channel))
+                yield self._endpoint.invoke(handler, handler.arguments(event, channel_parameters))
             except NotCalled:
                 continue
             called.append(handler.name)

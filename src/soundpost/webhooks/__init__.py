@@ -34,7 +34,7 @@ from soundpost.webhooks.events import (
     parse,
 )
 from soundpost.webhooks.registry import Webhooks
-from soundpost.webhooks.repetitions import SeenEvents, SeenInMemory, SeenInRedis
+from soundpost.webhooks.seen_events import SeenEvents, SeenInMemory, SeenInRedis
 from soundpost.webhooks.signature import MAX_BODY, verify
 
 default: Final = Webhooks()
@@ -77,7 +77,7 @@ __all__ = [
 
 
 class _Module(ModuleType):
-    """This module, where ``webhooks.seen = …`` sets the memory of the process's handlers."""
+    """Class of this module, so that ``webhooks.seen = …`` sets the memory of the process's handlers."""
 
     @property
     def seen(self) -> SeenEvents:

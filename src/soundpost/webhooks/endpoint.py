@@ -21,7 +21,7 @@ from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.webhooks import tracing
 from soundpost.webhooks.events import WebhookEvent, parse
 from soundpost.webhooks.handlers import ANY
-from soundpost.webhooks.registry import Failure, Invoke, StillHandled, Tell, Webhooks, call_plainly
+from soundpost.webhooks.registry import AlreadyRunning, Failure, Invoke, SignalSender, Webhooks, call_plainly
 from soundpost.webhooks.signature import MAX_BODY, verify
 from soundpost.wire.json_text import encode
 
@@ -63,17 +63,17 @@ class WebhookEndpoint:
     run_sync: Callable[..., Awaitable[Any]] = asyncio.to_thread
     """Runs a blocking function in asynchronous code."""
     invoke: Invoke = call_plainly
-    """Calls a handler in the way of the framework."""
-    tell: Tell | None = None
-    """Tells others of an event before the handlers are called: receivers of a signal."""
-    tells_all: Callable[[], bool] = lambda: False
-    """Tells whether events without a handler have other receivers, such as those of a signal."""
+    """Returns the call of a handler with the features of the framework."""
+    send_signal: SignalSender | None = None
+    """Returns the call that sends a signal for an event, before its handlers are called; None without signals."""
+    has_receivers: Callable[[], bool] = lambda: False
+    """Returns True if the signal has receivers: then events without a handler are wanted too."""
 
     _throttle: LogThrottle = field(default_factory=lambda: LogThrottle(log), init=False, repr=False)
 
     def wanted(self) -> frozenset[str]:
         """Return the names of the events that there are handlers or receivers for; ``*`` among them stands for all."""
-        return self.webhooks.names() | ({ANY} if self.tells_all() else set())
+        return self.webhooks.names() | ({ANY} if self.has_receivers() else set())
 
     def events(self, body: bytes, headers: Mapping[str, str]) -> list[WebhookEvent]:
         """Return the events of a request. Raises WebhookError for a wrong one, ConfigurationError without any app."""
@@ -107,7 +107,7 @@ class WebhookEndpoint:
         return await arun_steps(self._steps(events, invoke), self.run_sync)
 
     def _steps(self, events: list[WebhookEvent], invoke: Invoke | None = None) -> Steps[list[Failure]]:
-        return self.webhooks.steps(events, invoke or self.invoke, self.tell)
+        return self.webhooks.steps(events, invoke or self.invoke, self.send_signal)
 
     def _secrets(self) -> Mapping[str, str]:
         """Return the secrets of the apps by their keys. Raises ConfigurationError if there are none."""
@@ -140,7 +140,7 @@ def _response(failures: list[Failure]) -> WebhookResponse:
     if not failures:
         return WebhookResponse(200, "{}")
     names = ", ".join(sorted({each.handler for each in failures}))
-    status = 503 if all(isinstance(each.error, StillHandled) for each in failures) else 500
+    status = 503 if all(isinstance(each.error, AlreadyRunning) for each in failures) else 500
     return WebhookResponse(status, _json(f"failed: {names}; the application's log has the reasons"))
 
 

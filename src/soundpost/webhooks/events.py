@@ -62,7 +62,7 @@ class MemberEvent(WebhookEvent, frozen=True, kw_only=True):
     channel: str
     user_id: str
     user_info: Any = None
-    """What the channel route returned about the member. Pusher does not send it."""
+    """Data about the member that the channel route returned. Pusher does not send it."""
     socket_id: str | None = None
     """Id of the connection. Pusher does not send it."""
 
@@ -87,7 +87,7 @@ class ClientEvent(WebhookEvent, frozen=True, kw_only=True):
     event: str
     """Name of the client event: ``client-typing``."""
     data: str = ""
-    """What the browser sent, as text. A handler's parameter ``data`` gets the value in it."""
+    """Data of the event as text. A handler's parameter ``data`` gets the decoded value."""
     socket_id: str | None = None
     user_id: str | None = None
     """Id of the user, if the sender is a member of the channel or has signed in."""

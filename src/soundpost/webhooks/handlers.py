@@ -16,7 +16,7 @@ from soundpost.webhooks.events import EVENTS, ClientEvent, WebhookEvent
 from soundpost.webhooks.patterns import ChannelPattern
 
 Source = Literal["event", "pattern", "field", "data"]
-"""Where the argument of a parameter comes from; those of the event itself are called by its fields' names."""
+"""Source of a parameter's argument; a source within the event has the name of the event's field."""
 
 ANY: Final = "*"
 """The name that stands for all events, also for those that this version does not know."""
@@ -42,8 +42,8 @@ class Handler:
     """Annotations of the parameters."""
     read_data: Callable[[Any], Any]
     """Returns the data of a client event as the annotation of ``data`` says; raises NotCalled."""
-    asks: frozenset[str]
-    """Names of the parameters that FastAPI fills, by ``Depends`` and its like."""
+    dependencies: frozenset[str]
+    """Names of the parameters that FastAPI fills, such as those with ``Depends``."""
 
     def __str__(self) -> str:
         of = [self.event_name]
@@ -59,14 +59,14 @@ class Handler:
             return None
         return {} if self.pattern is None else self.pattern.match(getattr(event, "channel", ""))
 
-    def arguments(self, event: WebhookEvent, in_channel: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments for an event; ``in_channel`` is what :meth:`match` returned. Raises NotCalled."""
+    def arguments(self, event: WebhookEvent, channel_parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments for an event; :meth:`match` gave ``channel_parameters``. Raises NotCalled."""
         made: dict[str, Any] = {}
         for name, source in self.sources.items():
             if source == "event":
                 made[name] = event
             elif source == "pattern":
-                made[name] = in_channel[name]
+                made[name] = channel_parameters[name]
             elif source == "data":
                 assert isinstance(event, ClientEvent)
                 made[name] = self.read_data(event.value)
@@ -84,7 +84,7 @@ def handler_of(event_name: str, channel: str | None, client_event: str | None, c
     pattern = None if channel is None else ChannelPattern(channel, event_name)
     annotations = _annotations(callback)
     sources: dict[str, Source] = {}
-    asks = set()
+    dependencies = set()
     for parameter in signature_of(callback).parameters.values():
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             raise RouteError(f"{what}: its parameter '{parameter}' gets nothing: name the parameters that are meant")
@@ -94,7 +94,7 @@ def handler_of(event_name: str, channel: str | None, client_event: str | None, c
         if source is not None:
             sources[parameter.name] = source
         elif _is_declared(parameter, annotations.get(parameter.name, parameter.annotation)):
-            asks.add(parameter.name)
+            dependencies.add(parameter.name)
     for wanted in pattern.parameters if pattern is not None else ():
         if wanted not in sources:
             raise RouteError(
@@ -107,7 +107,8 @@ def handler_of(event_name: str, channel: str | None, client_event: str | None, c
     except RouteError as error:
         raise RouteError(f"{what}: {error}") from None
     name = callback_name(callback)
-    return Handler(event_name, pattern, client_event, callback, name, sources, annotations, read_data, frozenset(asks))
+    asked = frozenset(dependencies)
+    return Handler(event_name, pattern, client_event, callback, name, sources, annotations, read_data, asked)
 
 
 def _has_yield(callback: Any) -> bool:

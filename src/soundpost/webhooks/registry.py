@@ -21,7 +21,7 @@ from soundpost.webhooks.arguments import check_memory, checked_events
 from soundpost.webhooks.client_data import NotCalled
 from soundpost.webhooks.events import WebhookEvent
 from soundpost.webhooks.handlers import Handler, handler_of
-from soundpost.webhooks.repetitions import SeenEvents, SeenInMemory
+from soundpost.webhooks.seen_events import SeenEvents, SeenInMemory
 from soundpost.wire.printable import one_line
 
 log = logging.getLogger("soundpost.webhooks")
@@ -29,11 +29,11 @@ log = logging.getLogger("soundpost.webhooks")
 Callback = TypeVar("Callback", bound=Callable[..., Any])
 Invoke = Callable[[Handler, dict[str, Any]], Callable[[], Any]]
 """Returns the call of a handler with its arguments, as a step."""
-Tell = Callable[[WebhookEvent], Callable[[], Any] | None]
-"""Returns the call that passes an event to other receivers, as a step; None without receivers."""
+SignalSender = Callable[[WebhookEvent], Callable[[], Any] | None]
+"""Returns the call that sends a signal for an event, as a step; None if the signal has no receivers."""
 
-TOLD: Final = "webhook_received"
-"""The name of the step that sends a signal for every event."""
+SIGNAL: Final = "webhook_received"
+"""Name of the step that sends a signal for an event."""
 _LONGEST_REASON: Final = 300
 
 
@@ -45,14 +45,15 @@ class Failure(NamedTuple):
     error: Exception
 
 
-class StillHandled(Exception):  # noqa: N818 - reads as what it says
-    """The event came again while the handler is at work on it."""
+class AlreadyRunning(Exception):  # noqa: N818 - reads as what it says
+    """The event was sent again while its handler is still running."""
 
 
 def call_plainly(handler: Handler, arguments: dict[str, Any]) -> Callable[[], Any]:
-    """Return the call of a handler whose arguments are all there. Raises TypeError if a framework has to give some."""
-    if handler.asks:
-        raise TypeError(f"{handler.name} wants {', '.join(sorted(handler.asks))}: only FastAPI gives dependencies")
+    """Return the call of a handler with its arguments. Raises TypeError if the handler has FastAPI's dependencies."""
+    if handler.dependencies:
+        missing = ", ".join(sorted(handler.dependencies))
+        raise TypeError(f"{handler.name} has parameters that only FastAPI fills: {missing}")
     return Call(handler.callback, **arguments)
 
 
@@ -65,7 +66,7 @@ class Webhooks:
         self.seen = SeenInMemory() if seen is None else seen
         self.secrets: dict[str, str] = {}
         """Secrets of further apps whose webhooks are taken, by key: those beside the apps of the settings."""
-        self._at_work: set[str] = set()
+        self._running: set[str] = set()
         self._lock = Lock()
         self._throttle = LogThrottle(log)
 
@@ -134,44 +135,46 @@ class Webhooks:
         return await arun_steps(self.steps(checked_events(events)), asyncio.to_thread)
 
     def steps(
-        self, events: Iterable[WebhookEvent], invoke: Invoke = call_plainly, tell: Tell | None = None
+        self, events: Iterable[WebhookEvent], invoke: Invoke = call_plainly, send_signal: SignalSender | None = None
     ) -> Steps[list[Failure]]:
         """Call the handlers of events, as steps; the result is those that failed. Each failure is logged.
 
-        Where a handler has failed, the later events of the same channel or user wait for the server to send all of
-        them again: otherwise an arrival that is handled the second time would undo a departure.
+        After a failure the later events of the same channel or user are left out: the server sends all of them again,
+        in their order. Otherwise a repeated ``member_added`` could follow its ``member_removed``.
         """
         failures: list[Failure] = []
         waiting: set[tuple[str, str]] = set()
         for event in events:
             if _subject(event) in waiting:
                 continue
-            for name, prepare in list(self._calls(event, invoke, tell)):
-                failure = yield from self._once(name, event, prepare)
+            for name, prepare in list(self._calls(event, invoke, send_signal)):
+                failure = yield from self._call_once(name, event, prepare)
                 if failure is not None:
                     failures.append(failure)
                     waiting.add(_subject(event))
         return failures
 
     def _calls(
-        self, event: WebhookEvent, invoke: Invoke, tell: Tell | None
+        self, event: WebhookEvent, invoke: Invoke, send_signal: SignalSender | None
     ) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
         """Yield the steps for an event: the name of each, and a function that returns its call."""
-        told = None if tell is None else tell(event)
-        if told is not None:
-            yield TOLD, partial(_same, told)
+        signal = None if send_signal is None else send_signal(event)
+        if signal is not None:
+            yield SIGNAL, partial(_same, signal)
         for handler in self._handlers:
-            in_channel = handler.match(event)
-            if in_channel is not None:
-                yield str(handler), partial(_call_of, invoke, handler, event, in_channel)
+            channel_parameters = handler.match(event)
+            if channel_parameters is not None:
+                yield str(handler), partial(_call_of, invoke, handler, event, channel_parameters)
 
-    def _once(self, name: str, event: WebhookEvent, prepare: Callable[[], Callable[[], Any]]) -> Steps[Failure | None]:
-        """Call what has a name for an event, unless it has handled the event before; return its failure."""
+    def _call_once(
+        self, name: str, event: WebhookEvent, prepare: Callable[[], Callable[[], Any]]
+    ) -> Steps[Failure | None]:
+        """Call a step for an event, unless its handler has handled the event before; return its failure."""
         key = _key(name, event)
         with self._lock:
-            if key in self._at_work:
-                return Failure(name, event, StillHandled(f"{name} is still handling the event"))
-            self._at_work.add(key)
+            if key in self._running:
+                return Failure(name, event, AlreadyRunning(f"{name} is still handling the event"))
+            self._running.add(key)
         try:
             if event.id and (yield from self._is_seen(key)):
                 return None
@@ -191,10 +194,10 @@ class Webhooks:
                 log.exception("%s failed for %s%s", name, event.name, where)
                 return Failure(name, event, error)
             if event.id:
-                yield from self._note(key)
+                yield from self._remember(key)
             return None
         finally:
-            self._at_work.discard(key)
+            self._running.discard(key)
 
     def _add(self, handler: Handler) -> None:
         for number, each in enumerate(self._handlers):
@@ -217,7 +220,7 @@ class Webhooks:
             self._warn_of_memory(error)
             return False
 
-    def _note(self, key: str) -> Steps[None]:
+    def _remember(self, key: str) -> Steps[None]:
         if isinstance(self.seen, SeenInMemory):
             self.seen.add(key)
             return
@@ -235,8 +238,10 @@ class Webhooks:
         )
 
 
-def _call_of(invoke: Invoke, handler: Handler, event: WebhookEvent, in_channel: dict[str, Any]) -> Callable[[], Any]:
-    call = invoke(handler, handler.arguments(event, in_channel))
+def _call_of(
+    invoke: Invoke, handler: Handler, event: WebhookEvent, channel_parameters: dict[str, Any]
+) -> Callable[[], Any]:
+    call = invoke(handler, handler.arguments(event, channel_parameters))
     return call if tracing.tracer is None else tracing.tracer.handling(call, handler, event)
 
 

@@ -1,1 +1,1 @@
-"""Template tags."""
+"""Template tags for pages with laravel-echo."""

@@ -39,8 +39,8 @@ _HISTORY = "History (channels whose events the server keeps)"
 _AUTHORIZATION = "Authorization (default: sign with the app's secret)"
 
 
-class _Beginning(TypedDict):
-    """Beginning of subscriptions: arguments of ``Client.subscribe``."""
+class _StartPosition(TypedDict):
+    """Start of subscriptions: arguments of ``Client.subscribe``."""
 
     after: str | None
     rewind: int | None
@@ -118,7 +118,7 @@ def listen(
     if auth_endpoint and user_id:
         raise typer.BadParameter("--user-id: with --auth-endpoint the application says who you are")
     wanted = list(dict.fromkeys(channels))
-    beginning = _beginning(wanted, after, rewind)
+    start_position = _start_position(wanted, after, rewind)
     secretive = not auth_endpoint and any(kind_of(channel).needs_auth for channel in channels)
     target = resolve(
         TargetOptions(url, host, port, scheme, path, app_id, key, secret, config),
@@ -135,7 +135,7 @@ def listen(
 
         auth = with_secret(target.key, target.secret, user_id=user_id or f"soundpost-listen-{os.getpid()}")
     try:
-        asyncio.run(_until_stopped(target, wanted, beginning, auth, lines, count, verify=not insecure))
+        asyncio.run(_until_stopped(target, wanted, start_position, auth, lines, count, verify=not insecure))
     except KeyboardInterrupt:
         return
     except BrokenPipeError:
@@ -143,7 +143,7 @@ def listen(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _beginning(channels: list[str], after: str | None, rewind: int | None) -> _Beginning:
+def _start_position(channels: list[str], after: str | None, rewind: int | None) -> _StartPosition:
     """Return where the subscriptions begin. Raises BadParameter."""
     from soundpost.wire.positions import PositionError, parse_position
 
@@ -163,7 +163,7 @@ def _beginning(channels: list[str], after: str | None, rewind: int | None) -> _B
 async def _until_stopped(
     target: Target,
     channels: list[str],
-    beginning: _Beginning,
+    start_position: _StartPosition,
     auth: Authorize | None,
     lines: EventLines,
     count: int | None,
@@ -171,7 +171,7 @@ async def _until_stopped(
     verify: bool,
 ) -> None:
     """Listen to events until the end; SIGTERM ends the command as cleanly as Ctrl-C does."""
-    listening = asyncio.ensure_future(_listen(target, channels, beginning, auth, lines, count, verify=verify))
+    listening = asyncio.ensure_future(_listen(target, channels, start_position, auth, lines, count, verify=verify))
     if sys.platform != "win32":  # where loops have no signal handlers, and processes end without SIGTERM
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, listening.cancel)
     with suppress(asyncio.CancelledError):
@@ -181,7 +181,7 @@ async def _until_stopped(
 async def _listen(
     target: Target,
     channels: list[str],
-    beginning: _Beginning,
+    start_position: _StartPosition,
     auth: Authorize | None,
     lines: EventLines,
     count: int | None,
@@ -193,7 +193,7 @@ async def _listen(
     async with Client(target.base_url, target.key, auth=auth, verify=verify, on_status=_say) as client:
         subscriptions: list[Subscription] = []
         for channel in channels:
-            subscription = client.subscribe(channel, subscription_events=True, **beginning)
+            subscription = client.subscribe(channel, subscription_events=True, **start_position)
             try:
                 _say(f"subscribed to {_described(await subscription)}")
             except SubscriptionError as error:

@@ -1,4 +1,4 @@
-"""Repetitions: which handler has taken which event, so that an event that is sent again is not handled again."""
+"""Deduplication of events: a handler is not called again for an event that the server sends again."""
 
 from __future__ import annotations
 

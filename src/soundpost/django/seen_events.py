@@ -1,10 +1,10 @@
-"""Webhooks that are handled already, in Django's cache."""
+"""Deduplication of webhooks' events by Django's cache."""
 
 from __future__ import annotations
 
 from django.core.cache import caches
 
-from soundpost.webhooks.repetitions import SECONDS_REMEMBERED
+from soundpost.webhooks.seen_events import SECONDS_REMEMBERED
 
 
 class SeenInCache:
