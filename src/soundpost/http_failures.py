@@ -14,7 +14,7 @@ from soundpost.redaction import redacted_url
 from soundpost.wire.foreign import object_in, title_in
 from soundpost.wire.printable import one_line
 
-_LONGEST_REASON: Final = 300
+_MAX_REASON: Final = 300
 _SIGNED_TEXT: Final = re.compile(r'\("(GET|POST|PUT|DELETE)(\\n|\n).*?"(?=, your_secret_key\))', re.DOTALL)
 """The text to sign in a refusal by Soundpost, Reverb or Pusher: longer than a line, and of no use in one."""
 _HINTS: Final = {
@@ -109,7 +109,7 @@ def _reason(body: bytes) -> str:
 
 
 def _one_line(text: str) -> str:
-    return one_line(text, _LONGEST_REASON)
+    return one_line(text, _MAX_REASON)
 
 
 def _is_tls(url: str) -> bool:

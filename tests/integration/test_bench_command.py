@@ -19,7 +19,7 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from soundpost.tools.bench.report import Report
+from soundpost.tools.bench.report import BenchReport
 from soundpost.tools.cli.app import app
 from support.cli_process import TIMEOUT, Process, Shell, shell
 from support.harness import RunningServer, running_server
@@ -40,11 +40,11 @@ def address(port: int) -> tuple[str, ...]:
     return ("--host", "127.0.0.1", "--port", str(port), *CREDENTIALS)
 
 
-def report_in(text: str) -> Report:
-    return msgspec.json.decode(text, type=Report)
+def report_in(text: str) -> BenchReport:
+    return msgspec.json.decode(text, type=BenchReport)
 
 
-def bench(sh: Shell, port: int, *arguments: str) -> Report:
+def bench(sh: Shell, port: int, *arguments: str) -> BenchReport:
     """A small run that is to pass."""
     done = sh.run("bench", *address(port), *SMALL, *arguments)
     assert done.returncode == 0, done.stderr
@@ -309,7 +309,7 @@ def test_the_examples_run(sh: Shell, example: str) -> None:
 
 def test_the_page_has_every_option_and_every_field_of_the_report() -> None:
     page = (Path(__file__).parents[2] / "docs/bench.md").read_text()
-    assert [field for field in fields_of(Report) if f"`{field}`" not in page] == []
+    assert [field for field in fields_of(BenchReport) if f"`{field}`" not in page] == []
     assert [option for option in options_of("bench") - options_of("trigger") if f"`{option}`" not in page] == []
 
 

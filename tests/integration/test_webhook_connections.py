@@ -143,7 +143,7 @@ async def test_a_host_that_has_moved_is_followed() -> None:
 
 
 async def test_a_silent_address_has_its_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_client, "_SHORTEST_CONNECT", 0.05)
+    monkeypatch.setattr(http_client, "_MIN_CONNECT_TIMEOUT", 0.05)
     with receiver() as endpoint, socket.create_server(("127.0.0.2", endpoint.port), backlog=0) as silent:
         waiting = [socket.socket() for _ in range(4)]
         for each in waiting:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from soundpost.tools.bench.error_counts import ErrorCounts
 from soundpost.tools.bench.histogram import Histogram
-from soundpost.tools.bench.messages import Effort, PublisherReport, ReceiverReport, Second
+from soundpost.tools.bench.messages import CpuUsage, PublisherReport, ReceiverReport, Second
 from soundpost.tools.bench.run import RunResult
 from soundpost.tools.bench.scenario import BenchSettings, Scenario
 
@@ -41,7 +41,7 @@ def outcome() -> RunResult:
             answer=_histogram(20, 1_000_000),
             delay=_histogram(20, 1_000),
             error_counts=ErrorCounts(),
-            effort=Effort("publisher", running=0.1),
+            cpu=CpuUsage("publisher", running=0.1),
         ),
         receivers=[_receiver(1), _receiver(2)],
     )
@@ -69,7 +69,7 @@ def _receiver(number: int) -> ReceiverReport:
         last_at=START + 2 * SECOND,
         seconds=[Second(_histogram(50, 1_000_000 * number)) for _ in range(2)],
         error_counts=ErrorCounts(),
-        effort=Effort(f"receiver {number}", running=0.2),
+        cpu=CpuUsage(f"receiver {number}", running=0.2),
     )
 
 

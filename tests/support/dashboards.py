@@ -19,7 +19,7 @@ from soundpost.server.dashboard.dashboard import Dashboard
 from soundpost.server.figures.collecting import host_figures
 from soundpost.server.figures.collector import FiguresCollector
 from soundpost.server.figures.host_figures import HostFigures
-from soundpost.server.inspection.own_inspector import own_inspector
+from soundpost.server.inspection.inspector_factory import make_inspector
 from soundpost.server.processes.daemon import Daemon
 from soundpost.server.webhooks import WebhookDispatcher
 from support.admin_client import AdminClient, Answer
@@ -51,7 +51,7 @@ class PlainDaemon:
         self.operators_node = Node(
             settings.apps, peers=SingleNode(self.registry), call_soon=loop.call_soon, call_later=loop.call_later
         )
-        self.inspector = own_inspector(
+        self.inspector = make_inspector(
             self.port, lambda: {"": self.operators_node}, self.registry, None, lambda: self.webhooks
         )
 

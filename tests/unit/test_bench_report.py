@@ -16,13 +16,13 @@ from rich.console import Console
 from soundpost.tools.bench.error_counts import ErrorCounts, code_in_words
 from soundpost.tools.bench.histogram import Histogram
 from soundpost.tools.bench.plot import write_svg
-from soundpost.tools.bench.report import Report, report_of
+from soundpost.tools.bench.report import BenchReport, report_of
 from soundpost.tools.bench.run import RunResult
 from soundpost.tools.bench.table import print_report
 from support.bench_reports import outcome
 
 
-def printed(report: Report) -> str:
+def printed(report: BenchReport) -> str:
     file = io.StringIO()
     print_report(report, Console(file=file, width=200))
     return file.getvalue()
@@ -74,16 +74,16 @@ def test_codes_have_names() -> None:
 
 
 def busy_receiver(run: RunResult) -> None:
-    run.receivers[1].effort.running = 0.98
+    run.receivers[1].cpu.running = 0.98
 
 
 def late_receiver(run: RunResult) -> None:
-    run.receivers[1].effort.lag = Histogram()
-    run.receivers[1].effort.lag.add(300_000_000)
+    run.receivers[1].cpu.lag = Histogram()
+    run.receivers[1].cpu.lag.add(300_000_000)
 
 
 def receiver_with_a_backlog(run: RunResult) -> None:
-    run.receivers[1].effort.draining, run.receivers[1].effort.drain_time = 0.97, 3.0
+    run.receivers[1].cpu.draining, run.receivers[1].cpu.drain_time = 0.97, 3.0
 
 
 def busy_machine(run: RunResult) -> None:
@@ -129,7 +129,7 @@ def test_a_run_that_never_started_has_a_report() -> None:
 
 def test_the_json_can_be_read_back() -> None:
     report = report_of(outcome())
-    assert msgspec.json.decode(msgspec.json.encode(report), type=Report) == report
+    assert msgspec.json.decode(msgspec.json.encode(report), type=BenchReport) == report
 
 
 def test_the_same_report_gives_the_same_plot_with_titles_and_units(tmp_path: Path) -> None:

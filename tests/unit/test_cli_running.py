@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from soundpost.errors import ConfigurationError
-from soundpost.tools.cli.running import announce, find_running, withdraw
+from soundpost.tools.cli.running_server import announce, find_running, withdraw
 from support.command_line import CommandLine, command_line
 
 __all__ = ["command_line"]

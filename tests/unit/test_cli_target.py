@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from soundpost.errors import ConfigurationError
-from soundpost.tools.cli.running import announce
+from soundpost.tools.cli.running_server import announce
 from soundpost.tools.cli.target import Target, TargetOptions, resolve
 from support.command_line import CommandLine, command_line
 from support.configuration import APP_TABLE

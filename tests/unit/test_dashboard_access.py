@@ -137,12 +137,12 @@ async def test_a_session_ends_after_12_hours() -> None:
 async def test_there_are_100_sessions_at_most() -> None:
     async with staged() as stage:
         operator = await logged_in(stage)
-        for number in range(sessions.MOST):
+        for number in range(sessions.MAX_SESSIONS):
             stage.now += 1
             if number == 50:
                 assert (await operator.get("/api/session")).status == 200
             stage.dashboard.access.sessions.begin(cheap_hash())
-        assert len(stage.dashboard.access.sessions) == sessions.MOST
+        assert len(stage.dashboard.access.sessions) == sessions.MAX_SESSIONS
         assert (await operator.get("/api/session")).status == 200
 
 

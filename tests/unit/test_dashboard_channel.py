@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from soundpost.core.app_settings import HistorySettings
 from soundpost.core.member import Member
 from soundpost.core.publishing import publish
-from soundpost.server.dashboard.channel_page import MOST_MEMBERS
+from soundpost.server.dashboard.channel_page import MAX_MEMBERS
 from support.dashboards import Stage, staged
 from support.raw_socket import DEFAULT_APP
 
@@ -37,8 +37,8 @@ async def test_of_a_long_history_a_part_is_counted() -> None:
 async def test_of_many_members_some_are_named() -> None:
     async with staged(app=replace(DEFAULT_APP, max_presence_members=2_000)) as stage:
         peers = stage.daemon.operators_node.peers
-        for number in range(MOST_MEMBERS + 5):
+        for number in range(MAX_MEMBERS + 5):
             peers.join("1", "presence-large", Member(number if number else "<b>", b"null"), lambda snapshot: None)
         found = await read(stage, "presence-large")
-    assert (found["member_count"], found["subscribers"]) == (MOST_MEMBERS + 5, MOST_MEMBERS + 5)
-    assert (found["members"][:2], len(found["members"])) == (["<b>", "1"], MOST_MEMBERS)
+    assert (found["member_count"], found["subscribers"]) == (MAX_MEMBERS + 5, MAX_MEMBERS + 5)
+    assert (found["members"][:2], len(found["members"])) == (["<b>", "1"], MAX_MEMBERS)

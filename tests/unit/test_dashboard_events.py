@@ -12,7 +12,7 @@ from support.raw_socket import DEFAULT_APP
 
 
 async def test_an_event_that_waits_for_other_hosts_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("soundpost.server.dashboard.event_creator._LONGEST_WAIT", 0.01)
+    monkeypatch.setattr("soundpost.server.dashboard.event_creator._MAX_WAIT", 0.01)
     async with staged() as stage:
         peers = stage.daemon.operators_node.peers
         assert isinstance(peers, SingleNode)

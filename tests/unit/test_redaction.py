@@ -23,7 +23,7 @@ from soundpost.errors import SoundpostError
 from soundpost.pusher import Pusher
 from soundpost.redaction import redacted, redacted_url
 from soundpost.tools.bench.messages import Endpoint
-from soundpost.tools.cli.running import RunningServer
+from soundpost.tools.cli.running_server import RunningServer
 from soundpost.tools.cli.target import Target, TargetOptions
 from soundpost.tools.doctor.base_url import parse_base_url
 from soundpost.tools.doctor.plan import CheckPlan

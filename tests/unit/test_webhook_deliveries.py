@@ -8,7 +8,7 @@ from soundpost.core.app_settings import WebhookSettings
 from soundpost.core.inspection import EndpointPage, ListDeliveries, SendAgain, SentAgain
 from soundpost.server.inspection.endpoints import join_endpoints, reply_about_webhooks
 from soundpost.server.webhooks.answers import Answer
-from soundpost.server.webhooks.recent_deliveries import MOST, MOST_BYTES
+from soundpost.server.webhooks.recent_deliveries import MAX_BYTES, MAX_DELIVERIES
 from support.dispatching import URL, Stage, event
 
 SECRET_URL = "http://app.test/hooks?token=abc"
@@ -55,14 +55,14 @@ def test_no_answer_has_no_status() -> None:
 
 def test_the_newest_comes_first_and_fifty_are_kept() -> None:
     stage = Stage()
-    for number in range(MOST + 10):
+    for number in range(MAX_DELIVERIES + 10):
         stage.add(f"channel_occupied room-{number}")
         stage.took()
         stage.pass_time(1)
     recent = page(stage).endpoints[0].recent
-    assert len(recent) == MOST
+    assert len(recent) == MAX_DELIVERIES
     assert [line.at for line in recent] == sorted((line.at for line in recent), reverse=True)
-    assert len({line.id for line in recent}) == MOST
+    assert len({line.id for line in recent}) == MAX_DELIVERIES
 
 
 def test_what_is_sent_again_has_the_same_ids_and_a_fresh_signature() -> None:
@@ -103,7 +103,7 @@ def test_what_is_sent_again_changes_no_state_and_no_queue() -> None:
 
 def test_events_that_are_too_large_to_keep_cannot_be_sent_again() -> None:
     stage = Stage(WebhookSettings(url=URL, events=("client_event",), batch_size=1))
-    body = b'{"name":"client_event","data":"%b"}' % (b"x" * (MOST_BYTES // 3))
+    body = b'{"name":"client_event","data":"%b"}' % (b"x" * (MAX_BYTES // 3))
     for _ in range(4):
         stage.dispatcher.add("1", event("client_event a", body=body))
     stage.took()

@@ -17,7 +17,7 @@ from soundpost.server.connections.peer import UNKNOWN_ADDRESS
 
 log = logging.getLogger("soundpost.api")
 
-_LONGEST_NUMBER: Final = 18
+_MAX_NUMBER: Final = 18
 """Digits of a Content-Length that are read: a number with so many is too large in any case."""
 
 
@@ -95,7 +95,7 @@ async def _body(scope: Mapping[str, Any], receive: Receive, max_size: int) -> by
     announced = next(
         (bytes(value) for name, value in scope["headers"] if bytes(name).lower() == b"content-length"), b"0"
     )
-    size = int(announced[:_LONGEST_NUMBER]) if announced.isdigit() else 0
+    size = int(announced[:_MAX_NUMBER]) if announced.isdigit() else 0
     parts: list[bytes] = []
     while True:
         if size > max_size:

@@ -32,8 +32,8 @@ from soundpost.wire.addresses import identifier_fault
 log = logging.getLogger("soundpost.server")
 
 _KINDS: Final = ("http", "websocket")
-_MINE: Final = ("/app/", "/apps/")
-_IN_DJANGO: Final = "soundpost.django.settings"
+_OWN_PATHS: Final = ("/app/", "/apps/")
+_DJANGO_MODULE: Final = "soundpost.django.settings"
 """A module that is imported where Django is set up with this package among its apps."""
 
 
@@ -70,7 +70,7 @@ class App:
             if loaded.settings.scaling.redis is not None:
                 log.warning("an embedded server serves alone: scaling.redis is for 'soundpost start'")
         else:
-            self.apps = tuple(_usable(_converted(each, AppSettings, "apps")) for each in apps)
+            self.apps = tuple(_checked(_converted(each, AppSettings, "apps")) for each in apps)
             self.settings = _converted(server or {}, ServerSettings, "server")
         self._app = app
         self._webhooks = webhooks
@@ -84,7 +84,7 @@ class App:
             await self._lifespan(scope, receive, send)
             return
         prefix = (scope.get("root_path") or "").rstrip("/")
-        if self._app is not None and not (kind in _KINDS and _is_mine(scope, prefix)):
+        if self._app is not None and not (kind in _KINDS and _is_own_path(scope, prefix)):
             if prefix and kind in _KINDS:
                 scope = {**scope, embedded_servers.SERVER_ROOT_PATH: prefix}
             await self._app(scope, receive, send)
@@ -196,7 +196,7 @@ async def _has_lifespan(app: Any, scope: Any, receive: Receive, send: Send) -> b
 
 def _project_folder() -> Path:
     """Return the folder with ``soundpost.toml`` and ``.env``: in Django ``BASE_DIR``, else the working directory."""
-    django: Any = sys.modules.get(_IN_DJANGO)
+    django: Any = sys.modules.get(_DJANGO_MODULE)
     return (django.project_folder() if django is not None else None) or Path.cwd()
 
 
@@ -209,7 +209,7 @@ def _apps_of_application(loaded: Loaded) -> tuple[AppSettings, ...]:
     settings = broadcast.settings
     if any(each.driver == "embedded" for each in settings.connections.values()):
         found = apps_of(settings, {})
-    elif _IN_DJANGO in sys.modules and settings.connections and settings.connection().is_http:
+    elif _DJANGO_MODULE in sys.modules and settings.connections and settings.connection().is_http:
         connection = settings.connection()
         found = [_app_of(connection)]
         log.warning(
@@ -223,14 +223,14 @@ def _apps_of_application(loaded: Loaded) -> tuple[AppSettings, ...]:
     apps = []
     for app in found:
         like = limits.get(app["id"], others)
-        apps.append(_usable(AppSettings(**app) if like is None else msgspec.structs.replace(like, **app)))
+        apps.append(_checked(AppSettings(**app) if like is None else msgspec.structs.replace(like, **app)))
     return tuple(apps)
 
 
-def _is_mine(scope: Any, prefix: str) -> bool:
+def _is_own_path(scope: Any, prefix: str) -> bool:
     path = scope.get("path") or "/"
     path = path[len(prefix) :] if prefix and path.startswith(prefix + "/") else path
-    if path.startswith(_MINE):
+    if path.startswith(_OWN_PATHS):
         return True
     # The official Python SDK leaves /apps/{id} out of this one address.
     return (
@@ -238,7 +238,7 @@ def _is_mine(scope: Any, prefix: str) -> bool:
     )
 
 
-def _usable(app: AppSettings) -> AppSettings:
+def _checked(app: AppSettings) -> AppSettings:
     for name, text in (("id", app.id), ("key", app.key)):
         fault = identifier_fault(text)
         if fault is not None:

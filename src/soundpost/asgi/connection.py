@@ -32,7 +32,7 @@ _QUEUED: Final = 128
 
 
 class AsgiConnection(Connection):
-    """A client's connection."""
+    """A client's WebSocket connection, served by an ASGI server."""
 
     __slots__ = (
         "_address",

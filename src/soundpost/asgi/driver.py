@@ -61,7 +61,7 @@ class EmbeddedDriver:
             done.result(self._settings.timeout)
         except FutureTimeoutError:
             done.cancel()
-            raise self._stuck(f"event {messages[0]}") from None
+            raise self._timeout_error(f"event {messages[0]}") from None
 
     async def asend(self, messages: Sequence[Message]) -> None:
         """Publish messages without blocking the event loop. Raises BroadcastError."""
@@ -79,7 +79,7 @@ class EmbeddedDriver:
         try:
             await asyncio.wait_for(done, self._settings.timeout)
         except TimeoutError:
-            raise self._stuck(f"event {messages[0]}") from None
+            raise self._timeout_error(f"event {messages[0]}") from None
 
     @property
     def batch_limit(self) -> BatchLimit | None:
@@ -124,7 +124,7 @@ class EmbeddedDriver:
             return _content(done.result(self._settings.timeout), what)
         except FutureTimeoutError:
             done.cancel()
-            raise self._stuck(what) from None
+            raise self._timeout_error(what) from None
 
     async def arequest(self, method: str, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Answer a request without blocking the event loop, as :meth:`request`."""
@@ -136,7 +136,7 @@ class EmbeddedDriver:
         try:
             return _content(await asyncio.wait_for(done, self._settings.timeout), what)
         except TimeoutError:
-            raise self._stuck(what) from None
+            raise self._timeout_error(what) from None
 
     def _signed(self, method: str, path: str, query: Mapping[str, str] | None) -> Request:
         settings = self._settings
@@ -194,7 +194,7 @@ class EmbeddedDriver:
             except ApiError as error:
                 raise BroadcastError(f"event {message}: {error.message}", error.status) from None
 
-    def _stuck(self, what: str) -> BroadcastError:
+    def _timeout_error(self, what: str) -> BroadcastError:
         return BroadcastError(
             f"{what}: the event loop of the embedded server did not take it within "
             f"{self._settings.timeout:g} s: something blocks it"

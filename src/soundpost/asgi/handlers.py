@@ -26,7 +26,7 @@ log = logging.getLogger("soundpost.webhooks")
 
 URL: Final = "http://this-process/webhooks"
 """Stands for the application's handlers among the URLs of endpoints."""
-_IN_DJANGO: Final = "soundpost.django.webhook_view"
+_DJANGO_MODULE: Final = "soundpost.django.webhook_view"
 """A module that is imported where Django is set up with this package among its apps."""
 
 
@@ -34,7 +34,7 @@ def endpoint_of(webhooks: Webhooks | WebhookEndpoint | None) -> WebhookEndpoint:
     """Return the caller of handlers; for None the one of :mod:`soundpost.webhooks`, or Django's own."""
     if isinstance(webhooks, WebhookEndpoint):
         return webhooks
-    django: Any = sys.modules.get(_IN_DJANGO)
+    django: Any = sys.modules.get(_DJANGO_MODULE)
     if webhooks is None and django is not None:
         endpoint: WebhookEndpoint = django.embedded_endpoint
         return endpoint

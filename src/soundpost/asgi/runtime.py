@@ -12,7 +12,7 @@ from typing import Final
 from soundpost.asgi.connection import AsgiConnection, Message, Receive, Send, deliver
 from soundpost.asgi.handlers import URL as HANDLERS
 from soundpost.asgi.handlers import HandlerClient, with_handlers
-from soundpost.asgi.processes import Claim
+from soundpost.asgi.process_lock import ProcessLock
 from soundpost.backplane import MemoryRegistry, SingleNode
 from soundpost.backplane.history_store import HistoryStore
 from soundpost.config.settings import ServerSettings
@@ -33,14 +33,14 @@ from soundpost.wire.frames import frame_payload
 
 log = logging.getLogger("soundpost.server")
 
-_HANDING_OVER: Final = 3
+_WORKER_HANDOVER_TIME: Final = 3
 """Seconds for which an old worker of the ASGI server and its replacement may both run."""
 
 
 class EmbeddedRuntime(Runtime):
     """An embedded server in the running event loop.
 
-    A loop that was blocked, by the application as a rule, makes up for no ticks: clients must have time to be heard.
+    After the application has blocked the loop, missed ticks are not made up for: pongs of clients must be read first.
     """
 
     def __init__(self, settings: ServerSettings, apps: Iterable[AppSettings], handlers: WebhookEndpoint) -> None:
@@ -54,14 +54,14 @@ class EmbeddedRuntime(Runtime):
         self.pid = os.getpid()
         self._max_websockets = settings.max_connections
         self._shutdown_timeout = settings.shutdown_timeout
-        self._claim: Claim | None = Claim(apps)
-        self._claim.contender()
+        self._process_lock: ProcessLock | None = ProcessLock(apps)
+        self._process_lock.other_owner()
         self.start_clock()
 
     async def websocket(
         self, request: Request, prefix: str, origin: str | None, address: str, receive: Receive, send: Send
     ) -> None:
-        """Serve a WebSocket from handshake to end; open a refused one too, to say why. ``address``: the client's."""
+        """Serve a WebSocket from handshake to close; also accept a refused one, to send the reason."""
         if (await receive())["type"] != "websocket.connect":  # the client is gone already
             return
         await send({"type": "websocket.accept"})
@@ -96,8 +96,8 @@ class EmbeddedRuntime(Runtime):
         self.stopping = True
         self.node.outbox.flush()
         self.send_all_away()
-        if self._claim is not None:
-            self._claim.release()
+        if self._process_lock is not None:
+            self._process_lock.release()
         deadline = self.loop.time() + self._shutdown_timeout
         while (self.open_websockets or self.leave_queue) and self.loop.time() < deadline:  # noqa: ASYNC110 - only at the very end
             await asyncio.sleep(0.02)
@@ -105,12 +105,12 @@ class EmbeddedRuntime(Runtime):
         await self.webhooks.stop(max(1.0, deadline - self.loop.time()))
 
     def _after_tick(self) -> None:
-        if self.wheel.now == _HANDING_OVER:
+        if self.wheel.now == _WORKER_HANDOVER_TIME:
             self._look_for_others()
 
     def _look_for_others(self) -> None:
         """Log a warning if another process has an embedded server for the same apps."""
-        other = None if self._claim is None else self._claim.contender()
+        other = None if self._process_lock is None else self._process_lock.other_owner()
         if other is not None:
             log.warning(
                 "processes %s and %d have an embedded server each: an event reaches the clients of one process only. "

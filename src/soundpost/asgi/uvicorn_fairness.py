@@ -200,14 +200,14 @@ class FairProtocol(asyncio.Protocol):
             del self._waiting[:size]
             self._parse(piece)
             if not self._waiting:
-                self._call_soon(self._go_on)  # a turn later, when a request that was parsed has begun
+                self._call_soon(self._continue)  # a turn later, when a request that was parsed has begun
                 return
         if self._waiting and self._may_parse:
             self._enqueue()
         else:
-            self._go_on()
+            self._continue()
 
-    def _go_on(self) -> None:
+    def _continue(self) -> None:
         """Read on, or report the end, unless input waits."""
         if self._waiting or self._has_ended:
             return

@@ -38,7 +38,7 @@ def with_variables(apps: list[Values], variables: Values, warnings: list[str]) -
     return [{**app, **variables} if number == index else app for number, app in enumerate(apps)]
 
 
-def lack_credentials(apps: list[Values]) -> bool:
+def have_no_credentials(apps: list[Values]) -> bool:
     """Tell whether no source gives a credential of an app."""
     return len(apps) <= 1 and not any(keys in app for app in apps for keys in _CREDENTIALS)
 
@@ -55,9 +55,9 @@ def build_apps(apps: Sequence[Values], places: Sequence[str], warnings: list[str
     ``places`` has the name of each app in messages: a missing value has no place of its own.
     """
     for app, place in zip(apps, places, strict=True):
-        _check_whole(app, place)
-        _take_all_for_members(app, warnings)
-        _check_somebody_is_welcome(app)
+        _check_complete(app, place)
+        _replace_all_by_members(app, warnings)
+        _check_allowed_origins(app)
         for keys in (("app", "id"), ("app", "key")):
             fault = identifier_fault(app[keys].value)
             if fault is not None:
@@ -83,7 +83,7 @@ def nested(values: Values) -> dict[str, Any]:
     return result
 
 
-def _check_whole(app: Values, place: str) -> None:
+def _check_complete(app: Values, place: str) -> None:
     missing = [keys[1] for keys in _CREDENTIALS if keys not in app]
     if not missing:
         return
@@ -104,7 +104,7 @@ def _variable(name: str, reverb: bool) -> str:
     return reverbs if reverb else ours
 
 
-def _take_all_for_members(app: Values, warnings: list[str]) -> None:
+def _replace_all_by_members(app: Values, warnings: list[str]) -> None:
     keys = ("app", "accept_client_events_from")
     if keys in app and app[keys].value == "all":
         place = app[keys].place
@@ -115,7 +115,7 @@ def _take_all_for_members(app: Values, warnings: list[str]) -> None:
         app[keys] = Setting("members", place)
 
 
-def _check_somebody_is_welcome(app: Values) -> None:
+def _check_allowed_origins(app: Values) -> None:
     keys = ("app", "allowed_origins")
     missing = app.get(("app", "allow_missing_origin"))
     if keys in app and not app[keys].value and not (missing is not None and missing.value):

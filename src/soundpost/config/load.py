@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from soundpost.config.application import ApplicationServer
-from soundpost.config.apps_section import build_apps, generated, lack_credentials, nested, with_variables
+from soundpost.config.apps_section import build_apps, generated, have_no_credentials, nested, with_variables
 from soundpost.config.options import OPTIONS, Setting, Values
 from soundpost.config.other_servers import warnings_of_unread_variables
 from soundpost.config.settings import (
@@ -73,31 +73,31 @@ def load(
     warnings: list[str] = []
     sources: list[str] = []
     values = _command_line(overrides or {}, warnings)
-    _fill(values, application.values() if application is not None else {})
-    _fill(values, read_variables(environ, "environment", warnings))
+    _add_missing(values, application.values() if application is not None else {})
+    _add_missing(values, read_variables(environ, "environment", warnings))
     dotenv: dict[str, str] = {}
     if is_file(directory / ".env"):
         dotenv = read_dotenv(directory / ".env", environ, warnings)
         from_dotenv = read_variables(dotenv, ".env", warnings)
         sources += [".env"] if from_dotenv else []
-        _fill(values, from_dotenv)
-    _fill(values, application.listening() if application is not None else {})
+        _add_missing(values, from_dotenv)
+    _add_missing(values, application.listening() if application is not None else {})
     file = _toml_file(config_file, directory, {**dotenv, **environ})
     app_values = {keys: setting for keys, setting in values.items() if keys[0] == "app"}
     apps: list[Values] = []
     if file is not None:
         sources.append(str(config_file or FILE_NAME))
         warnings += file.warnings
-        _fill(values, file.values)
+        _add_missing(values, file.values)
         apps = file.apps
     places = [file.app_place(number) for number in range(len(apps))] if file is not None and apps else [""]
     apps = with_variables(apps, app_values, warnings if application is None else [])
-    fresh = lack_credentials(apps) and not (file is not None and file.apps)
+    fresh = have_no_credentials(apps) and not (file is not None and file.apps)
     both = (("environment", environ), (".env", dotenv))
     if fresh:
         of_url = next(filter(None, (values_of_url(variables, source) for source, variables in both)), {})
-        _fill(values, of_url)
-        url_app = _only(of_url, "app")
+        _add_missing(values, of_url)
+        url_app = _section_values(of_url, "app")
         apps = [{**(apps[0] if apps else {}), **url_app}] if url_app else apps
         fresh = not url_app
     for source, variables in both:
@@ -105,12 +105,12 @@ def load(
     if fresh:
         apps = [generated(apps[0] if apps else {})]
     server = _server(values, fresh)
-    backend = msgspec.convert(nested(_only(values, "backend")), BackendAddress)
+    backend = msgspec.convert(nested(_section_values(values, "backend")), BackendAddress)
     if application is None:
         _warn_of_mixed_ports(values, server, warnings)
     elif warning := application.other_port(server.port):
         warnings.append(warning)
-    scaling = msgspec.convert(nested(_only(values, "scaling")), ScalingSettings)
+    scaling = msgspec.convert(nested(_section_values(values, "scaling")), ScalingSettings)
     settings = Settings(
         server=server,
         scaling=scaling,
@@ -166,7 +166,7 @@ def _command_line(overrides: Mapping[str, object], warnings: list[str]) -> Value
     return values
 
 
-def _fill(values: Values, lower: Values) -> None:
+def _add_missing(values: Values, lower: Values) -> None:
     """Add the values of a source that ranks ``lower``, where no source before it has one."""
     has_public_url = ("server", "public_url") in values
     for keys, setting in lower.items():
@@ -174,7 +174,7 @@ def _fill(values: Values, lower: Values) -> None:
             values.setdefault(keys, setting)
 
 
-def _only(values: Values, section: str) -> Values:
+def _section_values(values: Values, section: str) -> Values:
     return {keys: setting for keys, setting in values.items() if keys[0] == section}
 
 
@@ -190,7 +190,7 @@ def _server(values: Values, fresh: bool) -> ServerSettings:
     for name in ("key", "passphrase"):
         if name in tls and tls[name].value and not ("certificate" in tls and tls["certificate"].value):
             raise ConfigurationError(f"{tls[name].place} is set without a certificate: set tls.certificate too")
-    server = msgspec.convert(nested(_only(values, "server")), ServerSettings)
+    server = msgspec.convert(nested(_section_values(values, "server")), ServerSettings)
     path = server.path.strip("/")
     # Without configured credentials, serve this machine only: the playground signs and publishes for every visitor.
     host = "127.0.0.1" if fresh and ("server", "host") not in values else server.host
@@ -204,7 +204,7 @@ def _server(values: Values, fresh: bool) -> ServerSettings:
 
 
 def _dashboard(values: Values) -> DashboardSettings:
-    dashboard = msgspec.convert(nested(_only(values, "dashboard")), DashboardSettings)
+    dashboard = msgspec.convert(nested(_section_values(values, "dashboard")), DashboardSettings)
     if dashboard.is_on and dashboard.password_hash is None and not is_loopback_host(dashboard.host):
         raise ConfigurationError(
             f"{values['dashboard', 'host'].place}={dashboard.host}: without a password the dashboard is for this "
@@ -215,7 +215,7 @@ def _dashboard(values: Values) -> DashboardSettings:
 
 
 def _metrics(values: Values) -> MetricsSettings:
-    metrics = msgspec.convert(nested(_only(values, "metrics")), MetricsSettings)
+    metrics = msgspec.convert(nested(_section_values(values, "metrics")), MetricsSettings)
     if metrics.is_on and metrics.token is None and not is_loopback_host(metrics.host):
         raise ConfigurationError(
             f"{values['metrics', 'host'].place}={metrics.host}: without a token metrics are for this machine only, "
@@ -244,7 +244,7 @@ def _refuse_shared_ports(settings: Settings) -> None:
 def _public(values: Values, server: ServerSettings) -> PublicAddress:
     url = parse_public_url(server.public_url) if server.public_url else None
     parts = {} if url is None else {name: part for name, part in url._asdict().items() if part is not None}
-    return msgspec.convert({**parts, **nested(_only(values, "public"))}, PublicAddress)
+    return msgspec.convert({**parts, **nested(_section_values(values, "public"))}, PublicAddress)
 
 
 def _warn_of_mixed_ports(values: Values, server: ServerSettings, warnings: list[str]) -> None:

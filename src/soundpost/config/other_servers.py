@@ -11,7 +11,7 @@ from typing import Final
 
 from soundpost.documentation import page
 
-_NO_LETTER: Final = re.compile(r"[^a-z0-9]+")
+_NOT_ALPHANUMERIC: Final = re.compile(r"[^a-z0-9]+")
 
 _WEBHOOKS: Final = (
     "webhooks are sent by [[apps.webhooks]] of an app, with 'url', 'events' (their names) and 'channels' (patterns of "
@@ -60,7 +60,7 @@ _PUBLIC_ADDRESS: Final = (
     "own settings"
 )
 
-_BY_BEGINNING: Final = {
+_ADVICE_BY_PREFIX: Final = {
     "watchlist": _WATCHLIST,
     "metric": _METRICS,
     "prometheus": _METRICS,
@@ -163,7 +163,7 @@ def advice_on_key(key: str) -> str:
     if name in _RENAMED:
         return f"here that is {_RENAMED[name]}"
     advice = _KEYS_BY_NAME.get(name) or next(
-        (advice for beginning, advice in _BY_BEGINNING.items() if name.startswith(beginning)), ""
+        (advice for beginning, advice in _ADVICE_BY_PREFIX.items() if name.startswith(beginning)), ""
     )
     return _with_page(advice)
 
@@ -228,4 +228,4 @@ def _named(names: Iterable[str]) -> str:
 
 
 def _plain(name: str) -> str:
-    return _NO_LETTER.sub("", name.lower())
+    return _NOT_ALPHANUMERIC.sub("", name.lower())

@@ -14,7 +14,7 @@ from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted
 from soundpost.suggestions import did_you_mean
 
-_OF_THE_APP = frozenset(field.name for field in msgspec.structs.fields(AppSettings))
+_APP_KEYS = frozenset(field.name for field in msgspec.structs.fields(AppSettings))
 
 Entry = TypeVar("Entry", bound=Struct)
 
@@ -103,7 +103,7 @@ class Tables(Generic[Entry]):
             return f": here that is '{self.elsewhere[plain]}'"
         if plain in self.advice:
             return f": {self.advice[plain]}"
-        if key in _OF_THE_APP:
+        if key in _APP_KEYS:
             return f"; it belongs to [[apps]]: write it above the first [[apps.{self.name}]]"
         keys = self.struct.__struct_fields__
         return did_you_mean(key, keys, otherwise=f"; known are {', '.join(keys)}")

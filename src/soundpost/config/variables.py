@@ -31,14 +31,14 @@ _OPTIONS: Final = {option.variable: option for option in OPTIONS.values()}
 _FILES: Final = {f"{option.variable}_FILE": option for option in OPTIONS.values() if option.may_come_from_file}
 _REDIS_URL: Final = "SOUNDPOST_REDIS_URL"
 _KNOWN: Final = [name.removeprefix(PREFIX) for name in (*_OPTIONS, *_FILES, _REDIS_URL)]
-_APPLICATIONS_ONLY: Final = frozenset(
+_APPLICATION_VARIABLES: Final = frozenset(
     name + suffix
     for name in (*APPLICATION.values(), *PUBLIC.values(), *FRAMEWORKS)
     if name not in _OPTIONS
     for suffix in ("", "_FILE")
 )
 """Variables of applications, which often stand in the server's ``.env`` too: the server leaves them alone."""
-_NOT_THE_SERVERS: Final = _APPLICATIONS_ONLY | BUILD
+_IGNORED_VARIABLES: Final = _APPLICATION_VARIABLES | BUILD
 _REDIS: Final = ("URL", "SCHEME", "HOST", "PORT", "USERNAME", "PASSWORD", "DB")
 
 
@@ -57,7 +57,7 @@ def read_variables(variables: Mapping[str, str], source: str, warnings: list[str
             _put(values, _OPTIONS[name], text, f"{source}: {name}")
         elif name in _FILES:
             _put_from_file(values, _FILES[name], variables, source)
-        elif name.startswith(PREFIX) and name != _REDIS_URL and name not in _NOT_THE_SERVERS:
+        elif name.startswith(PREFIX) and name != _REDIS_URL and name not in _IGNORED_VARIABLES:
             _refuse_unknown(name, source, warnings)
     for name, replaced_by in REVERB.items():
         if name not in variables:

@@ -50,23 +50,23 @@ class ArqDelivery(QueueDelivery):
     """A delivery that puts messages into an arq queue: the named one, or ``arq:queue``."""
 
     library = "arq"
-    hint: ClassVar[str] = "is its Redis running, at REDIS_URL or as told to soundpost.contrib.arq.use(…)?"
+    hint: ClassVar[str] = "is its Redis running, at REDIS_URL or as given to soundpost.contrib.arq.use(…)?"
 
     def __init__(self, drivers: Drivers) -> None:
         super().__init__(drivers)
-        self._enqueuing = PerProcess(_Enqueuing)
+        self._enqueue_thread = PerProcess(_EnqueueThread)
 
     def enqueue(self, payload: Payload, queue: str | None) -> None:
         """Put a job into a queue."""
-        enqueuing = self._enqueuing()
-        enqueuing.running().run(enqueuing.enqueue(payload, queue))
+        thread = self._enqueue_thread()
+        thread.running().run(thread.enqueue(payload, queue))
 
     def close(self) -> None:
         """End the thread, which is started again when needed."""
-        self._enqueuing().end()
+        self._enqueue_thread().end()
 
 
-class _Enqueuing:
+class _EnqueueThread:
     """The thread of a process that puts jobs into the queue, and its connections to Redis."""
 
     def __init__(self) -> None:

@@ -38,8 +38,8 @@ _Attributes = dict[str, AttributeValue]
 def instrument(tracer_provider: TracerProvider | None = None) -> None:
     """Make spans from now on, by this provider; by default by the one that the process has set, or will set."""
     tracer = trace.get_tracer("soundpost", __version__, tracer_provider)
-    tracing.use(_Broadcasts(tracer))
-    webhooks_tracing.use(_Handlers(tracer))
+    tracing.use(_BroadcastTracer(tracer))
+    webhooks_tracing.use(_HandlerTracer(tracer))
 
 
 def uninstrument() -> None:
@@ -64,7 +64,7 @@ class SoundpostInstrumentor:
         uninstrument()
 
 
-class _Broadcasts:
+class _BroadcastTracer:
     """A :class:`soundpost.broadcasting.tracing.Tracer`."""
 
     def __init__(self, tracer: trace.Tracer) -> None:
@@ -97,7 +97,7 @@ class _Broadcasts:
     def failed(self, error: Exception) -> None:
         span = self._current.get()
         if span is not None:
-            _note(span, error)
+            _record_error(span, error)
 
     def carrying(self, messages: Sequence[Message]) -> list[Message]:
         headers = self.headers()
@@ -111,7 +111,7 @@ class _Broadcasts:
         return headers
 
 
-class _Handlers:
+class _HandlerTracer:
     """A :class:`soundpost.webhooks.tracing.HandlerTracer`."""
 
     def __init__(self, tracer: trace.Tracer) -> None:
@@ -160,7 +160,7 @@ class _TracedCall:
             with trace.use_span(span, record_exception=False, set_status_on_exception=False):
                 result = self._call()
         except BaseException as error:
-            _note(span, error)
+            _record_error(span, error)
             raise
         finally:
             if not inspect.isawaitable(result):
@@ -239,7 +239,7 @@ def _current(span: Span) -> Iterator[None]:
         try:
             yield
         except BaseException as error:
-            _note(span, error)
+            _record_error(span, error)
             raise
 
 
@@ -252,7 +252,7 @@ def _attached(context: Context) -> Iterator[None]:
         contexts.detach(token)
 
 
-def _note(span: Span, error: BaseException) -> None:
+def _record_error(span: Span, error: BaseException) -> None:
     """Take note of an error: its class, and the message if that is known to have no secret and no data."""
     kind = type(error)
     span.set_attribute("error.type", kind.__qualname__ if kind.__module__ == "builtins" else _full_name(kind))

@@ -55,7 +55,7 @@ class RqDelivery(QueueDelivery):
     """A delivery that puts messages into an RQ queue: the named one, or ``default``."""
 
     library = "RQ"
-    hint: ClassVar[str] = "is its Redis running, at RQ_REDIS_URL or as told to soundpost.contrib.rq.use(…)?"
+    hint: ClassVar[str] = "is its Redis running, at RQ_REDIS_URL or as given to soundpost.contrib.rq.use(…)?"
 
     def enqueue(self, payload: Payload, queue: str | None) -> None:
         """Put a job into a queue."""

@@ -61,7 +61,7 @@ def _wrong_file(connection: ConnectionSettings) -> Iterator[Message]:
     if loaded.generated:
         return
     if own is not None and (own.key, own.secret) == (connection.key, connection.secret):
-        yield from _unheard_events(own, " and ".join(loaded.sources) or "the environment")
+        yield from _events_without_endpoint(own, " and ".join(loaded.sources) or "the environment")
         return
     other = "another key or secret" if connection.app_id in apps else f"the app {', '.join(map(repr, apps))}"
     yield checks.Warning(
@@ -73,17 +73,17 @@ def _wrong_file(connection: ConnectionSettings) -> Iterator[Message]:
     )
 
 
-def _unheard_events(app: Any, sources: str) -> Iterator[Message]:
+def _events_without_endpoint(app: Any, sources: str) -> Iterator[Message]:
     """Yield a message if there are handlers for events that the server sends to no endpoint."""
     names = sorted(webhooks.names() - {ANY})
-    unheard = [name for name in names if name not in app.reports]
+    missing = [name for name in names if name not in app.reports]
     if ANY in webhooks.names() and not app.reports:
-        unheard.append("all events")
-    if not unheard:
+        missing.append("all events")
+    if not missing:
         return
     events = f"\nevents = {json.dumps(names)}" if names else ""
     yield checks.Warning(
-        f"There are handlers of webhooks for {', '.join(unheard)}, and no endpoint of the app {app.id!r} in "
+        f"There are handlers of webhooks for {', '.join(missing)}, and no endpoint of the app {app.id!r} in "
         f"{sources} gets these events.",
         hint="Add to soundpost.toml, below [[apps]], with the address of the site:\n[[apps.webhooks]]\n"
         f'url = "http://127.0.0.1:8000/broadcasting/webhooks"{events}',

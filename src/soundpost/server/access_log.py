@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _LOGGER: Final = "soundpost.access"
 _WAIT: Final = 0.1
 """Seconds for which lines are gathered, to be written together: a write wakes another thread."""
-_LONGEST: Final = 1_000
+_MAX_LENGTH: Final = 1_000
 """Characters of a path."""
 _AUTHENTICATION: Final = ("auth_", "body_md5")
 _HEALTH: Final = ("/up", "/up/ready")
@@ -100,7 +100,7 @@ def path_without_signature(path: str, query: str) -> str:
     others = [text for text in query.split("&") if not text.startswith(_AUTHENTICATION)]
     kept = [text for text in map(_parameter, others) if text]
     text = f"{path}?{'&'.join(kept)}" if kept else path
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…"
 
 
 def _parameter(text: str) -> str:

@@ -34,7 +34,7 @@ SignalSender = Callable[[WebhookEvent], Callable[[], Any] | None]
 
 SIGNAL: Final = "webhook_received"
 """Name of the step that sends a signal for an event."""
-_LONGEST_REASON: Final = 300
+_MAX_REASON: Final = 300
 
 
 class Failure(NamedTuple):
@@ -186,7 +186,7 @@ class Webhooks:
                     "%s is not called for %s: %s",
                     name,
                     getattr(event, "event", event.name),
-                    one_line(str(error), _LONGEST_REASON),
+                    one_line(str(error), _MAX_REASON),
                     silence=MINUTE,
                 )
             except Exception as error:

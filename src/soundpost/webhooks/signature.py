@@ -20,7 +20,7 @@ MAX_BODY: Final = 1_048_576
 """Bytes that the body of a webhook may have."""
 MAX_AGE: Final = 600
 """Seconds by which a body's time may differ from this machine's clock, which is as long as ids are remembered."""
-_LONGEST_KEY: Final = 100
+_MAX_KEY: Final = 100
 
 
 class _Body(Struct):
@@ -53,7 +53,7 @@ def verify(body: bytes, headers: Mapping[str, str], secrets: Mapping[str, str]) 
     secret = secrets.get(key)
     if secret is None:
         raise WebhookError(
-            401, f"no app of this application has the key {key[:_LONGEST_KEY]!a}: set the key of the server's app"
+            401, f"no app of this application has the key {key[:_MAX_KEY]!a}: set the key of the server's app"
         )
     check_text(secret, f"the secret of the app {key!a}")
     if not is_signature(signature, secret, body):

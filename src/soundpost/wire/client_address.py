@@ -13,8 +13,8 @@ from typing import Final
 HEADERS: Final = (b"x-forwarded-for", b"x-real-ip", b"forwarded")
 """Headers in which proxies name the client's address."""
 
-_MOST_HOPS: Final = 32  # each costs some microseconds, and a client may send as many as a head has room for
-_LONGEST: Final = 64  # characters of an address
+_MAX_HOPS: Final = 32  # each costs some microseconds, and a client may send as many as a head has room for
+_MAX_LENGTH: Final = 64  # characters of an address
 _SUBNET: Final = 64  # bits of the network in an IPv6 address: its owner chooses the rest
 _MAPPED: Final = IPv6Network("::ffff:0:0/96")  # IPv4 addresses as a socket for both versions has them
 _TRANSLATED: Final = IPv6Network("64:ff9b::/96")  # IPv4 addresses behind a NAT64 (RFC 6052)
@@ -46,7 +46,7 @@ def normal_address(text: str) -> str | None:
     The text may have a port, brackets, quotes, a zone, or IPv4 in IPv6.
     """
     text = text.strip().strip('"')
-    if len(text) > _LONGEST:
+    if len(text) > _MAX_LENGTH:
         return None
     if text.startswith("["):
         text, _, rest = text[1:].partition("]")
@@ -141,7 +141,7 @@ def _hops(name: bytes, value: bytes) -> Iterator[str]:
 
 
 def _from_the_right(value: bytes) -> list[str]:
-    return value.decode("latin-1").rsplit(",", _MOST_HOPS)[: -_MOST_HOPS - 1 : -1]
+    return value.decode("latin-1").rsplit(",", _MAX_HOPS)[: -_MAX_HOPS - 1 : -1]
 
 
 def _is_port(text: str) -> bool:

@@ -14,7 +14,7 @@ from soundpost.wire.frames import COMPRESSED, INVALID_PAYLOAD, TEXT, TOO_BIG, Me
 RESPONSE: Final = b"permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 """Value of ``Sec-WebSocket-Extensions`` that accepts an offer."""
 
-_LARGEST: Final = 2**31 - 2
+_MAX_SIZE: Final = 2**31 - 2
 """Bytes that are unpacked at most, whatever the limit: zlib takes no larger number on every machine."""
 _TAIL: Final = b"\x00\x00\xff\xff"
 _FLAGS: Final = (b"server_no_context_takeover", b"client_no_context_takeover")
@@ -78,7 +78,7 @@ def unpack(message: Message, max_size: int) -> Message:
     Raise FrameError: 1009 for more than ``max_size`` bytes (no more are ever unpacked), 1007 for bytes that are no
     compressed data, or for a text that is not UTF-8.
     """
-    max_size = min(max_size, _LARGEST)
+    max_size = min(max_size, _MAX_SIZE)
     try:
         plain = zlib.decompressobj(-15).decompress(message.payload + _TAIL, max_size + 1)
     except zlib.error as error:

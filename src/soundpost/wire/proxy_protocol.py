@@ -15,8 +15,10 @@ from soundpost.wire.client_address import unmapped
 BEGINNINGS: Final = (b"PROXY ", b"\r\n\r\n\x00\r\nQUIT\n")
 """First bytes of a header of version 1, a line of text, and of version 2, binary."""
 
-_LONGEST_LINE: Final = 107
-_LONGEST: Final = 4096  # bytes of version 2: 16, addresses, and notes of the proxy, which may be a certificate's name
+_MAX_LINE: Final = 107
+_MAX_LENGTH: Final = (
+    4096  # bytes of version 2: 16, addresses, and notes of the proxy, which may be a certificate's name
+)
 _LINE: Final = re.compile(rb"PROXY (?:UNKNOWN(?: .*)?|(TCP[46]) ([0-9.a-fA-F:]+) ([0-9.a-fA-F:]+) (\d{1,5}) (\d{1,5}))")
 _LOCAL, _PROXIED = 0x20, 0x21
 _INET, _INET6, _UNIX = 1, 2, 3
@@ -46,11 +48,11 @@ def read_proxy_header(data: bytes) -> ProxyHeader | None:
 
 
 def _read_line(data: bytes) -> ProxyHeader | None:
-    end = data.find(b"\r\n", 0, _LONGEST_LINE)
+    end = data.find(b"\r\n", 0, _MAX_LINE)
     if end < 0:
-        if len(data) < _LONGEST_LINE:
+        if len(data) < _MAX_LINE:
             return None
-        raise ProxyHeaderError(f"the line of the PROXY header does not end within {_LONGEST_LINE} bytes")
+        raise ProxyHeaderError(f"the line of the PROXY header does not end within {_MAX_LINE} bytes")
     found = _LINE.fullmatch(data, 0, end)
     if found is None:
         raise ProxyHeaderError(f"the PROXY header cannot be understood: {data[:end]!r}")
@@ -70,8 +72,8 @@ def _read_binary(data: bytes) -> ProxyHeader | None:
     size = 16 + int.from_bytes(data[14:16], "big")
     if command not in (_LOCAL, _PROXIED):
         raise ProxyHeaderError(f"the PROXY header is of a version or command that is unknown: {command:#04x}")
-    if size > _LONGEST:
-        raise ProxyHeaderError(f"the PROXY header is longer than {_LONGEST} bytes: {size}")
+    if size > _MAX_LENGTH:
+        raise ProxyHeaderError(f"the PROXY header is longer than {_MAX_LENGTH} bytes: {size}")
     if command == _PROXIED and size < 16 + _ADDRESSES.get(family, size):
         raise ProxyHeaderError(f"the PROXY header has no room for its addresses, or of an unknown family ({family})")
     if len(data) < size:

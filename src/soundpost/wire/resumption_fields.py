@@ -12,7 +12,7 @@ from soundpost.wire import codes, socket_id
 from soundpost.wire.json_text import reader
 from soundpost.wire.messages import MOST_FORMER_IDS, ClientMessage, FormerIds, Rewind
 
-_MOST_SHOWN: Final = 60
+_MAX_SHOWN: Final = 60
 _read_data: Final[Callable[[bytes | str], dict[str, msgspec.Raw] | str]] = reader(dict[str, msgspec.Raw] | str)
 _read_name: Final[Callable[[bytes], str]] = reader(str)
 _RULES: Final[dict[str, tuple[Callable[[bytes], Any], str]]] = {
@@ -39,7 +39,7 @@ def refusal(message: ClientMessage) -> SubscriptionError | None:
     for name, (read, rule) in _RULES.items():
         text = bytes(fields.get(name, b""))
         if text and not _is_read(read, text):
-            shown = text[:_MOST_SHOWN].decode(errors="replace") + ("…" if len(text) > _MOST_SHOWN else "")
+            shown = text[:_MAX_SHOWN].decode(errors="replace") + ("…" if len(text) > _MAX_SHOWN else "")
             return _malformed(channel, f"{name}: {shown} is not taken: send {rule}")
     return None
 

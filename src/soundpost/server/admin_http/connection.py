@@ -20,7 +20,7 @@ MAX_HEAD: Final = 16_384
 """Bytes of request line and headers that are taken."""
 MAX_BODY: Final = 1_048_576
 """Bytes of a body that are taken, unless a server takes fewer."""
-_MOST_PIPELINED: Final = 16
+_MAX_PIPELINED: Final = 16
 
 
 class Timeouts(NamedTuple):
@@ -200,7 +200,7 @@ class AdminConnection(asyncio.Protocol):
             self._address,
         )
         self._waiting.append((request, self._parser.should_keep_alive(), self._parser.get_http_version() == "1.0"))
-        if len(self._waiting) > _MOST_PIPELINED:
+        if len(self._waiting) > _MAX_PIPELINED:
             self.abort()
         elif self._task is None:
             self._set_timer(None)

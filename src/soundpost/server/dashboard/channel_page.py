@@ -15,7 +15,7 @@ from soundpost.server.admin_http import AdminError, AdminRequest, Answer, json_a
 from soundpost.server.dashboard.daemon_view import DaemonView, app_of
 from soundpost.wire.channel_names import fault, kind_of
 
-MOST_MEMBERS: Final = 1_000
+MAX_MEMBERS: Final = 1_000
 """Members that are named."""
 _TIME_TO_ANSWER: Final = 3.0
 _EVENTS_AT_ONCE: Final = 1_000
@@ -60,7 +60,7 @@ class ChannelPages:
 
 async def _members(app: App, name: str) -> list[str]:
     ids = await _ask(app, UsersQuery(app.settings.id, name))
-    return [_plain(msgspec.json.decode(each)) for each in ids[:MOST_MEMBERS]]
+    return [_plain(msgspec.json.decode(each)) for each in ids[:MAX_MEMBERS]]
 
 
 def _plain(user_id: Any) -> str:

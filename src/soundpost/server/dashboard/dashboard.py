@@ -57,7 +57,7 @@ _HEADERS: Final = (
 )
 _NAME: Final = "dashboard"
 _LOGIN: Final = "/api/login"
-_LONGEST_LOGGED: Final = 200
+_MAX_LOGGED: Final = 200
 _NOT_KEPT: Final = (("Cache-Control", "no-store"),)
 
 
@@ -179,7 +179,7 @@ class Dashboard:
         """Log what an operator has done."""
         if request.method not in ("GET", "HEAD"):
             address = self.access.address_of(request)
-            did = one_line(f"{request.method} {request.target.removeprefix('/api/')}", _LONGEST_LOGGED)
+            did = one_line(f"{request.method} {request.target.removeprefix('/api/')}", _MAX_LOGGED)
             log.info("an operator from %s: %s", address, did, extra=fields(address=address))
 
     def _is_alive(self, request: AdminRequest) -> bool:

@@ -34,7 +34,7 @@ class _Counts(Struct):
 
 
 _read: Final = reader(EventBody)
-_LONGEST_WAIT: Final = 5.0
+_MAX_WAIT: Final = 5.0
 
 
 class EventCreator:
@@ -96,7 +96,7 @@ async def _sent(app: App) -> None:
     sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     app.node.after_sending(lambda: None if sent.done() else sent.set_result(None))
     try:
-        async with asyncio.timeout(_LONGEST_WAIT):
+        async with asyncio.timeout(_MAX_WAIT):
             await sent
     except TimeoutError:
         raise AdminError(504, "The event waits for Redis, which does not answer: the log says why") from None
@@ -110,7 +110,7 @@ async def answered(response: Response | PendingResponse) -> Response:
             done: asyncio.Future[None] = loop.create_future()
             response.then(lambda: None if done.done() else done.set_result(None))
             try:
-                async with asyncio.timeout(_LONGEST_WAIT):
+                async with asyncio.timeout(_MAX_WAIT):
                     await done
             except TimeoutError:
                 raise AdminError(504, "The other nodes have not answered: the log of this server says why") from None

@@ -25,7 +25,7 @@ from soundpost.server.inspection.joining import Joined
 _KINDS: Final[tuple[ChannelKind, ...]] = get_args(ChannelKind)
 _LIMIT: Final = 50
 _REFUSALS: Final = 200
-_LONGEST: Final = 500
+_MAX_LENGTH: Final = 500
 """Characters of a text that is searched for."""
 
 
@@ -103,8 +103,8 @@ def _gone(request: AdminRequest, missing: list[str]) -> AdminError:
 
 def _text(request: AdminRequest, name: str) -> str:
     text = request.query.get(name, "")
-    if len(text) > _LONGEST:
-        raise AdminError(422, f"{name}: {len(text)} characters, at most {_LONGEST} are allowed")
+    if len(text) > _MAX_LENGTH:
+        raise AdminError(422, f"{name}: {len(text)} characters, at most {_MAX_LENGTH} are allowed")
     return text
 
 

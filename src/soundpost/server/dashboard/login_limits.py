@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-MOST_OF_ADDRESS: Final = 5
+MAX_PER_ADDRESS: Final = 5
 """Attempts of one address within :data:`WINDOW`."""
-MOST_OF_ALL: Final = 30
+MAX_IN_ALL: Final = 30
 """Attempts of all addresses within :data:`WINDOW`."""
 WINDOW: Final = 60.0
 """Seconds in which attempts are counted."""
@@ -28,10 +28,10 @@ class LoginLimits:
         while self._attempts and now - self._attempts[0][0] >= WINDOW:
             self._attempts.popleft()
         own = [at for at, each in self._attempts if each == address]
-        if len(own) >= MOST_OF_ADDRESS:
-            return own[-MOST_OF_ADDRESS] + WINDOW - now
-        if len(self._attempts) >= MOST_OF_ALL:
-            return self._attempts[-MOST_OF_ALL][0] + WINDOW - now
+        if len(own) >= MAX_PER_ADDRESS:
+            return own[-MAX_PER_ADDRESS] + WINDOW - now
+        if len(self._attempts) >= MAX_IN_ALL:
+            return self._attempts[-MAX_IN_ALL][0] + WINDOW - now
         self._attempts.append((now, address))
         return 0.0
 

@@ -12,7 +12,7 @@ from soundpost.server.dashboard.event_stream import BEGINNING, event
 from soundpost.server.figures.host_figures import HostFigures
 from soundpost.server.figures.timeline import STEP
 
-MOST: Final = 50
+MAX_STREAMS: Final = 50
 """Streams of figures at a time."""
 INTERVAL: Final = 2.0
 """Seconds between two messages of a stream."""
@@ -42,8 +42,8 @@ class Overview:
 
     def live(self, request: AdminRequest) -> Answer:
         """Stream the figures of all hosts, and the newest sample."""
-        if self._open >= MOST:
-            raise AdminError(503, f"{MOST} pages show live figures, which is the limit: close one")
+        if self._open >= MAX_STREAMS:
+            raise AdminError(503, f"{MAX_STREAMS} pages show live figures, which is the limit: close one")
         return AdminStream(self._figures(request))
 
     async def _figures(self, request: AdminRequest) -> AsyncIterator[bytes]:

@@ -11,17 +11,17 @@ from typing import Final
 
 from soundpost.errors import SoundpostError
 
-SHORTEST: Final = 8
+MIN_LENGTH: Final = 8
 """Characters that a password has at least."""
-LONGEST: Final = 1_024
+MAX_LENGTH: Final = 1_024
 """Characters that a password has at most."""
 _COST: Final = 2**15
 _BLOCK_SIZE: Final = 8
 _PARALLELISM: Final = 3
 _SALT_SIZE: Final = 16
 _HASH_SIZE: Final = 32
-_MOST_MEMORY: Final = 268_435_456
-_MOST_PARALLELISM: Final = 16
+_MAX_MEMORY: Final = 268_435_456
+_MAX_PARALLELISM: Final = 16
 
 
 class PasswordError(SoundpostError):
@@ -33,8 +33,8 @@ def hash_password(password: str, salt: bytes | None = None) -> str:
 
     The text has no character that a shell, a ``.env`` or a Compose file reads as anything else.
     """
-    if not SHORTEST <= len(password) <= LONGEST:
-        raise PasswordError(f"the password has {len(password)} characters: take {SHORTEST} to {LONGEST:,}")
+    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
+        raise PasswordError(f"the password has {len(password)} characters: take {MIN_LENGTH} to {MAX_LENGTH:,}")
     salt = secrets.token_bytes(_SALT_SIZE) if salt is None else salt
     found = _scrypt(password, salt, _COST, _BLOCK_SIZE, _PARALLELISM, _HASH_SIZE)
     return f"scrypt:{_COST}:{_BLOCK_SIZE}:{_PARALLELISM}:{_text(salt)}:{_text(found)}"
@@ -50,8 +50,8 @@ def check_hash(text: str) -> None:
             "password_hash below [dashboard] is incomplete: copy the whole line of 'soundpost dashboard password'"
         ) from None
     n, r, p = int(cost), int(block_size), int(parallelism)
-    is_usable = 2 <= n < 2 ** (16 * r) and not n & (n - 1) and 1 <= p <= _MOST_PARALLELISM  # RFC 7914, 2
-    if not is_usable or 128 * n * r > _MOST_MEMORY:
+    is_usable = 2 <= n < 2 ** (16 * r) and not n & (n - 1) and 1 <= p <= _MAX_PARALLELISM  # RFC 7914, 2
+    if not is_usable or 128 * n * r > _MAX_MEMORY:
         raise PasswordError(
             f"password_hash below [dashboard] has parameters that cannot be used (N={n}, r={r}, p={p}): make a new "
             "one with 'soundpost dashboard password'"
@@ -62,7 +62,7 @@ def is_password(password: str, text: str) -> bool:
     """Tell whether a password has the hash ``text``, in a time that does not depend on the answer."""
     _, cost, block_size, parallelism, salt, expected = text.split(":")
     wanted = _bytes(expected)
-    found = _scrypt(password[:LONGEST], _bytes(salt), int(cost), int(block_size), int(parallelism), len(wanted))
+    found = _scrypt(password[:MAX_LENGTH], _bytes(salt), int(cost), int(block_size), int(parallelism), len(wanted))
     return hmac.compare_digest(found, wanted)
 
 

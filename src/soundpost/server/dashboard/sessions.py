@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct, field
 
-MOST: Final = 100
+MAX_SESSIONS: Final = 100
 """Sessions at a time; one more ends the one that was not used for longest."""
 LIFETIME: Final = 43_200.0
 """Seconds from the login to the end of a session."""
@@ -45,7 +45,7 @@ class Sessions:
     def begin(self, password_hash: str) -> tuple[str, Session]:
         """Begin a session; return its token."""
         self._drop_ended(password_hash)
-        if len(self._sessions) >= MOST:
+        if len(self._sessions) >= MAX_SESSIONS:
             del self._sessions[min(self._sessions, key=lambda key: self._sessions[key].used)]
         token, now = secrets.token_urlsafe(32), self._clock()
         session = self._sessions[_key(token)] = Session(password_hash, now, now)

@@ -11,12 +11,12 @@ from soundpost.server.admin_http import AdminError, AdminRequest, AdminStream, A
 from soundpost.server.dashboard.daemon_view import DaemonView, app_of
 from soundpost.server.dashboard.event_stream import ALIVE, BEGINNING, event
 
-MOST: Final = 20
+MAX_TAILS: Final = 20
 """Tails at a time."""
-_MOST_LINES: Final = 1_000
+_MAX_LINES: Final = 1_000
 """Lines that wait for a browser; further ones are left out, and counted."""
 _SILENCE: Final = 5.0
-_LONGEST: Final = 500
+_MAX_LENGTH: Final = 500
 
 
 class TailStreams:
@@ -31,11 +31,11 @@ class TailStreams:
         """Stream what happens, as it happens."""
         fields = {name: request.query.get(name, "") for name in ("app", "channel", "user", "socket")}
         for name, value in fields.items():
-            if len(value) > _LONGEST:
-                raise AdminError(422, f"{name}: {len(value)} characters, at most {_LONGEST} are allowed")
+            if len(value) > _MAX_LENGTH:
+                raise AdminError(422, f"{name}: {len(value)} characters, at most {_MAX_LENGTH} are allowed")
         app_of(self._daemon, fields["app"])
-        if self._open >= MOST:
-            raise AdminError(503, f"{MOST} tails are open, which is the limit: close one")
+        if self._open >= MAX_TAILS:
+            raise AdminError(503, f"{MAX_TAILS} tails are open, which is the limit: close one")
         start = StartTail(
             app_id=fields["app"], channel=fields["channel"], user_id=fields["user"], socket_id=fields["socket"]
         )
@@ -64,7 +64,7 @@ class _Waiting:
 
     def add(self, lines: TailLines) -> None:
         """Add lines behind those that wait."""
-        room = _MOST_LINES - len(self._lines)
+        room = _MAX_LINES - len(self._lines)
         self._lines += lines.lines[:room]
         self._left_out += lines.left_out + max(0, len(lines.lines) - room)
         self._some.set()

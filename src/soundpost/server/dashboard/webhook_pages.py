@@ -19,7 +19,7 @@ class ResendBody(Struct):
 
 
 _read: Final = reader(ResendBody)
-_MOST_DIGITS: Final = 6
+_MAX_DIGITS: Final = 6
 
 
 class WebhookPages:
@@ -39,7 +39,7 @@ class WebhookPages:
         app = app_of(self._daemon, request.names["app"])
         body = read_body(request, _read)
         number = request.names["number"]
-        is_number = number.isascii() and number.isdigit() and len(number) <= _MOST_DIGITS
+        is_number = number.isascii() and number.isdigit() and len(number) <= _MAX_DIGITS
         if not is_number or int(number) >= len(app.settings.webhooks):
             raise AdminError(404, f"There is no endpoint {number[:20]!a} of this app")
         found = await self._daemon.inspector.ask(

@@ -19,7 +19,7 @@ from soundpost.core.inspection import (
 )
 from soundpost.server.webhooks import WebhookDispatcher
 from soundpost.server.webhooks.endpoint import Endpoint
-from soundpost.server.webhooks.recent_deliveries import MOST
+from soundpost.server.webhooks.recent_deliveries import MAX_DELIVERIES
 
 _ADDED_UP: Final = ("waiting", "sent", "failed", "dropped", "failed_attempts")
 
@@ -63,4 +63,4 @@ def _joined(lines: list[EndpointLine]) -> EndpointLine:
     latest = max(lines, key=lambda line: line.recent[0].at if line.recent else 0.0)
     recent = sorted((each for line in lines for each in line.recent), key=attrgetter("at"), reverse=True)
     sums = {name: sum(getattr(line, name) for line in lines) for name in _ADDED_UP}
-    return replace(latest, recent=recent[:MOST], **sums)
+    return replace(latest, recent=recent[:MAX_DELIVERIES], **sums)

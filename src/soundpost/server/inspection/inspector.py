@@ -38,8 +38,8 @@ from soundpost.server.inspection.host_inspection import HostInspection
 from soundpost.server.inspection.joining import Joined, join, next_of
 from soundpost.wire.channel_names import kind_of
 
-One = TypeVar("One")
-Other = TypeVar("Other")
+ReplyT = TypeVar("ReplyT")
+OtherReplyT = TypeVar("OtherReplyT")
 
 RENEWAL: Final = 10
 """Seconds after which a tail is started again: nodes end one that is not, and nodes that have come since begin it."""
@@ -137,7 +137,7 @@ class Inspector:
         return _RunningTail(start, LimitedLines(on_lines, self._loop.time), self._loop, self._host, self._others).end
 
 
-def _take_both(future: asyncio.Future[tuple[One, Other]], one: One, other: Other) -> None:
+def _take_both(future: asyncio.Future[tuple[ReplyT, OtherReplyT]], one: ReplyT, other: OtherReplyT) -> None:
     """Fulfil a future, unless whoever waited for it has gone."""
     if not future.done():
         future.set_result((one, other))

@@ -15,7 +15,7 @@ from soundpost.server.processes.control_messages import MAX_REPLY, ControlReply
 
 OTHERS: Final = ""
 """The id under which the apps are added up that have no place in a reply."""
-_MOST_NAMED: Final = (1_000, 100, 10)
+_MAX_NAMED: Final = (1_000, 100, 10)
 """Apps and webhooks of each host in a reply: the first of the numbers with which the reply is small enough."""
 
 
@@ -24,7 +24,7 @@ def bounded(hosts: Sequence[HostFigures]) -> ControlReply:
 
     Where there are too many apps, those with the most connections keep a line of their own, and the others share one.
     """
-    for most in _MOST_NAMED:
+    for most in _MAX_NAMED:
         reply = ControlReply(True, figures=[shortened(host, most) for host in hosts])
         if len(msgspec.json.encode(reply)) < MAX_REPLY:
             return reply

@@ -11,7 +11,7 @@ from typing import Final
 
 from soundpost.wire.addresses import UNSPECIFIED
 
-_LONGEST_PATH: Final = 100  # bytes; the kernel takes 107, macOS 103
+_MAX_PATH: Final = 100  # bytes; the kernel takes 107, macOS 103
 _FOLDER_OF_ROOT: Final = Path("/run/soundpost")
 
 
@@ -77,7 +77,7 @@ def socket_file(name: str) -> str:
 @contextmanager
 def short_path(path: Path) -> Iterator[str]:
     """Give a name of a socket's path that is short enough for the kernel, which takes no more than 107 bytes."""
-    if len(os.fsencode(path)) <= _LONGEST_PATH or not Path("/proc/self/fd").exists():
+    if len(os.fsencode(path)) <= _MAX_PATH or not Path("/proc/self/fd").exists():
         yield str(path)
         return
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)

@@ -58,7 +58,7 @@ class MessageStream(Observer):
         if channel is not None and channel.subscribers:
             return  # no other node need be asked
         query = ChannelQuery(app.settings.id, [event.channel], ["subscription_count"])
-        app.node.peers.ask(query, partial(self._print_unheard, app, event))
+        app.node.peers.ask(query, partial(self._print_without_subscribers, app, event))
 
     def event_queued(self, channel: Channel, frame: bytes, recipients: int) -> None:
         """Print a message to subscribers of a channel, with their number on this node, without the excluded sender."""
@@ -79,7 +79,7 @@ class MessageStream(Observer):
         """Print that a client was too slow."""
         self._of_client(connection, "overflowed")
 
-    def _print_unheard(self, app: App, event: OutgoingEvent, answer: list[dict[str, Any]]) -> None:
+    def _print_without_subscribers(self, app: App, event: OutgoingEvent, answer: list[dict[str, Any]]) -> None:
         if not answer[0].get("subscription_count"):
             who = "nobody is subscribed" if app.node.peers.reaches_all else "nobody on this host is subscribed"
             kept = ", kept for the next subscriber" if event.keep else ""

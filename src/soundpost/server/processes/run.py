@@ -25,7 +25,7 @@ from soundpost.server.processes.handover import note_restart
 from soundpost.server.processes.logs import open_standard_streams, stderr, stdout
 from soundpost.server.processes.loop_watchdog import LoopWatchdog
 from soundpost.server.processes.single_process import SingleProcess
-from soundpost.server.processes.supervision import STOPS, Ending, Supervision
+from soundpost.server.processes.supervision import STOP_SIGNALS, Ending, Supervision
 from soundpost.server.processes.workers import Workers
 from soundpost.server.server import normal_prefix
 
@@ -119,7 +119,7 @@ async def _serve(
     if ending == "exec":  # a further SIGHUP must wait for the handler of the next process
         asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # held back for the handlers of the next process
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # held back for the handlers of the next process
         await asyncio.sleep(0.01)  # signals that came earlier are handled now
         ending = supervision.ending
         note_restart(supervision.ending_began)

@@ -23,19 +23,21 @@ from soundpost.server.connections.tls import check_certificate
 from soundpost.server.dashboard.dashboard import check_dashboard
 from soundpost.server.figures.collecting import host_figures
 from soundpost.server.figures.host_figures import HostFigures
-from soundpost.server.inspection.own_inspector import own_inspector
+from soundpost.server.inspection.inspector_factory import make_inspector
 from soundpost.server.processes.daemon import Restart
 from soundpost.server.processes.debug import MessageStream
-from soundpost.server.processes.own_registry import hand_registry_over, own_registry
-from soundpost.server.processes.own_webhooks import check_state_dir, own_webhooks
 from soundpost.server.processes.scaling import redis_backplane, webhook_dispatcher, webhook_figures
+from soundpost.server.processes.standalone_registry import hand_over_registry, standalone_registry
+from soundpost.server.processes.standalone_webhooks import check_state_dir, standalone_webhooks
 from soundpost.server.processes.status import Status
 from soundpost.server.processes.worker_figures import worker_figures
 from soundpost.server.server import Server
 from soundpost.server.webhooks import WebhookDispatcher
 
-_START: Final = 5  # seconds that the next process takes to start, at most
-_LAST_ANSWERS: Final = 0.5  # seconds that endpoints of webhooks have in a restart; later they get the same events again
+_START_TIMEOUT: Final = 5  # seconds that the next process takes to start, at most
+_WEBHOOK_TIMEOUT: Final = (
+    0.5  # seconds that endpoints of webhooks have in a restart; later they get the same events again
+)
 
 
 class SingleProcess:
@@ -46,14 +48,14 @@ class SingleProcess:
         (self.sockets,) = listening_sockets(settings.server)
         self.port = port_of(self.sockets)
         self.backplane = redis_backplane(settings)
-        self._webhooks = own_webhooks(settings) if self.backplane is None else None
-        self._own = own_registry(settings, webhooks=self._webhooks)
+        self._webhooks = standalone_webhooks(settings) if self.backplane is None else None
+        self._own = standalone_registry(settings, webhooks=self._webhooks)
         self._registry = self._own if self.backplane is None else self.backplane.registry
         self._is_restarting = False
         observers: list[Observer] = [MessageStream()] if debug else []
         self._server = Server(settings, playground=playground, observers=observers, peers=SingleNode(self._registry))
 
-        self.inspector = own_inspector(
+        self.inspector = make_inspector(
             self.port, lambda: {"": self._server.node}, self._registry, self.backplane, lambda: self.webhooks
         )
 
@@ -70,7 +72,7 @@ class SingleProcess:
     @property
     def time_to_restart(self) -> float:
         """Seconds a restart takes at most, including the start of the next process."""
-        return self.settings.server.shutdown_timeout + _START
+        return self.settings.server.shutdown_timeout + _START_TIMEOUT
 
     async def start(self) -> int:
         """Serve; return how many sockets may be open. Raises StartError."""
@@ -98,8 +100,8 @@ class SingleProcess:
             await self._webhooks.stop(self.settings.server.shutdown_timeout)
         if self._is_restarting:
             if self._webhooks is not None:
-                await self._webhooks.pause(_LAST_ANSWERS)
-            hand_registry_over(self._own, stopped_at=began, webhooks=self._webhooks)
+                await self._webhooks.pause(_WEBHOOK_TIMEOUT)
+            hand_over_registry(self._own, stopped_at=began, webhooks=self._webhooks)
             if self._webhooks is not None:
                 self._webhooks.close()
 

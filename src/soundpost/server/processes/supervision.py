@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("soundpost.server")
 
-STOPS: Final = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 Ending = Literal["stop", "exec"]
 """The end of a process: exit, or execution of the same command again."""
 
@@ -53,11 +53,11 @@ class Supervision:
         self.ending_began = 0.0
         """Time at which the stop or restart began, by the monotonic clock."""
         self._clients = 0  # when it began
-        for number in STOPS:
+        for number in STOP_SIGNALS:
             self._loop.add_signal_handler(number, self._stop, number)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)  # blocked during exec
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # blocked during exec
         self._terminals = [file for file in range(3) if os.isatty(file)]
-        self._loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+        self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         if daemon.backplane is not None:
             daemon.backplane.registry.on_restart = partial(self._take_turn, daemon.backplane)
 
@@ -72,7 +72,7 @@ class Supervision:
             return None
         self._starting = None
         if self._hung_up:
-            self._hang_up()
+            self._on_hangup()
         return capacity
 
     @property
@@ -197,7 +197,7 @@ class Supervision:
         if self._stopping is None:  # else the turn ends by itself, once the next process has had time to start
             await backplane.end_turn()
 
-    def _hang_up(self) -> None:
+    def _on_hangup(self) -> None:
         """Restart upon SIGHUP; stop if the signal comes because the terminal is gone."""
         if not all(map(os.isatty, self._terminals)):
             self._stop(signal.SIGTERM)

@@ -24,9 +24,9 @@ from soundpost.server.processes.worker_process import PING_INTERVAL, WorkerProce
 
 log = logging.getLogger("soundpost.workers")
 
-_LONG_ENOUGH: Final = 10  # seconds of life after which a death does not count as one in a row
-_GRACE: Final = 3  # seconds beyond its own limits that a worker has to end
-_LONGEST_WAIT: Final = 30  # seconds between two starts of a worker that dies again and again
+_STABLE_AFTER: Final = 10  # seconds of life after which a death does not count as one in a row
+_KILL_MARGIN: Final = 3  # seconds beyond its own limits that a worker has to end
+_MAX_WAIT: Final = 30  # seconds between two starts of a worker that dies again and again
 _TIME_TO_START: Final = 30  # seconds until a new worker must listen, or the old one stays
 
 
@@ -169,7 +169,7 @@ class WorkerPool:
             self._in_transition.discard(worker)
 
     def _limit(self, time_to_drain: float) -> float:
-        return time_to_drain + self._settings().server.shutdown_timeout + _GRACE
+        return time_to_drain + self._settings().server.shutdown_timeout + _KILL_MARGIN
 
     # One worker from start to end
 
@@ -194,9 +194,9 @@ class WorkerPool:
             if self.is_stopping or worker.retired or not self._is_started:
                 return
             ended = f"could not start: {worker.fault}" if worker.fault else exit_reason(status)
-            long_enough = time.monotonic() - worker.began >= _LONG_ENOUGH
+            long_enough = time.monotonic() - worker.began >= _STABLE_AFTER
             worker.deaths = 1 if long_enough else worker.deaths + 1
-            wait = 0 if worker.deaths == 1 else min(2 ** (worker.deaths - 2), _LONGEST_WAIT)
+            wait = 0 if worker.deaths == 1 else min(2 ** (worker.deaths - 2), _MAX_WAIT)
             log.error(
                 "%s %s: its clients are cut off and will reconnect; it is started again %s",
                 worker,
@@ -216,7 +216,7 @@ class WorkerPool:
                 if not worker.retired:  # another has taken its place
                     await self._spawn(worker, self._settings())
             except OSError as error:
-                wait = min(max(1, 2 * wait), _LONGEST_WAIT)
+                wait = min(max(1, 2 * wait), _MAX_WAIT)
                 log.error("%s cannot be started: %s; next try in %d s", worker, error, wait)
             else:
                 return

@@ -20,7 +20,7 @@ from soundpost.server.connections.listening import listen_again
 
 PING_INTERVAL: Final = 5
 _MAX_UNANSWERED: Final = 6  # pings in a row: a loop that stands still for so long serves nobody
-_LAST_MESSAGES: Final = 5  # seconds to handle what a process has sent before it ended
+_DRAIN_TIMEOUT: Final = 5  # seconds to handle what a process has sent before it ended
 _MAX_UNREAD: Final = 256 * 1024 * 1024  # bytes waiting for a worker that does not read
 
 
@@ -101,7 +101,7 @@ class WorkerProcess:
         assert self.process is not None
         status = await self.process.wait()
         with suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_MESSAGES):
+            async with asyncio.timeout(_DRAIN_TIMEOUT):
                 await self.link.ended.wait()
         self.link.close()
         if not self.ready.done():

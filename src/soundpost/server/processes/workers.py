@@ -25,12 +25,12 @@ from soundpost.server.figures.host_figures import HostFigures
 from soundpost.server.figures.loop_lag import LoopLag
 from soundpost.server.figures.process_figures import with_process
 from soundpost.server.garbage_collection import spare_the_loop
-from soundpost.server.inspection.own_inspector import own_inspector
+from soundpost.server.inspection.inspector_factory import make_inspector
 from soundpost.server.processes.daemon import Restart
 from soundpost.server.processes.logs import log_as_configured
-from soundpost.server.processes.own_registry import own_registry
-from soundpost.server.processes.own_webhooks import own_webhooks
 from soundpost.server.processes.scaling import redis_backplane, webhook_dispatcher, webhook_figures
+from soundpost.server.processes.standalone_registry import standalone_registry
+from soundpost.server.processes.standalone_webhooks import standalone_webhooks
 from soundpost.server.processes.status import Status, WorkerStatus
 from soundpost.server.processes.worker_figures import worker_figures
 from soundpost.server.processes.worker_pool import WorkerPool
@@ -59,12 +59,12 @@ class Workers:
         limit = _websockets(settings.server)
         sockets = listening_sockets(settings.server, count)
         self.backplane = redis_backplane(settings, max_connections=limit)
-        self._webhooks = own_webhooks(settings) if self.backplane is None else None
-        own = own_registry(settings, max_connections=limit, webhooks=self._webhooks)
+        self._webhooks = standalone_webhooks(settings) if self.backplane is None else None
+        own = standalone_registry(settings, max_connections=limit, webhooks=self._webhooks)
         self._hub = Hub(own if self.backplane is None else self.backplane.registry)
         self._pool = WorkerPool(self._hub, sockets, lambda: self.settings, playground=playground, debug=debug)
         self.port = port_of(sockets[0])
-        self.inspector = own_inspector(
+        self.inspector = make_inspector(
             self.port, self._pool.serving, self._hub.registry, self.backplane, lambda: self.webhooks
         )
         self._lag_figures = Histogram()

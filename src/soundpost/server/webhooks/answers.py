@@ -15,7 +15,7 @@ MAX_BODY: Final = 262_144
 """Bytes of a request's body from which on no further event is added to it."""
 GONE: Final = 410
 """Status with which an endpoint says that it wants no more events."""
-_LONGEST_LOCATION: Final = 200
+_MAX_LOCATION: Final = 200
 
 
 class Answer(NamedTuple):
@@ -44,7 +44,7 @@ class Answer(NamedTuple):
         if not self.status:
             return f"cannot be reached: {self.fault}"
         if 300 <= self.status < 400 and self.location:
-            target = one_line(redacted_url(_target(url, self.location)), _LONGEST_LOCATION)
+            target = one_line(redacted_url(_target(url, self.location)), _MAX_LOCATION)
             return f"answered {self.status}: redirects are not followed: write {target}"
         return f"answered {self.status}"
 

@@ -20,7 +20,7 @@ from soundpost.redaction import redacted_url
 from soundpost.server.webhooks.answers import GONE, Answer, EndpointClient, fitting
 from soundpost.server.webhooks.figures import EndpointFigures
 from soundpost.server.webhooks.recent_deliveries import RecentDeliveries
-from soundpost.server.webhooks.retries import SHORTEST_PAUSE, pause
+from soundpost.server.webhooks.retries import MIN_PAUSE, pause
 from soundpost.server.webhooks.waiting_event import WaitingEvent
 from soundpost.wire.webhook_request import webhook_body, webhook_headers
 
@@ -213,7 +213,7 @@ class Endpoint:
             return
         # An event is only given up alone: the others of a part may be good ones.
         self._in_request = 1 if seconds is None else (self._in_request + 1) // 2
-        seconds = seconds or SHORTEST_PAUSE
+        seconds = seconds or MIN_PAUSE
         self._sending.throttle.warn(
             f"failed {self.name}",
             "%s %s; its events are sent again for 5 minutes",

@@ -18,7 +18,7 @@ from soundpost.wire.http_exchange import HeadReader, HttpAnswer, request_bytes
 
 _KEPT: Final = 75.0
 """Seconds that an idle connection is kept."""
-_SHORTEST_CONNECT: Final = 1.0
+_MIN_CONNECT_TIMEOUT: Final = 1.0
 
 
 class HttpClient:
@@ -89,7 +89,7 @@ class HttpClient:
     async def _connect(self, url: EndpointUrl, addresses: list[str], seconds: float) -> HttpClientConnection:
         """Connect to the first of the addresses that answers. Raises OSError."""
         *others, last = addresses
-        share = max(seconds / len(addresses), _SHORTEST_CONNECT)
+        share = max(seconds / len(addresses), _MIN_CONNECT_TIMEOUT)
         for address in others:
             with suppress(OSError):
                 async with asyncio.timeout(share):

@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from soundpost.core.inspection import DeliveryLine
 from soundpost.server.webhooks.waiting_event import WaitingEvent
 
-MOST: Final = 50
+MAX_DELIVERIES: Final = 50
 """Requests that are remembered."""
-MOST_BYTES: Final = 524_288
+MAX_BYTES: Final = 524_288
 """Bytes of events that are kept to be sent again."""
 
 
@@ -35,10 +35,10 @@ class RecentDeliveries:
         line = DeliveryLine(f"{self._life}-{self._number}", at, _names(events), status or None, answer, seconds, again)
         self._kept.append(_Kept(line, events))
         self._size += _size(events)
-        if len(self._kept) > MOST:
+        if len(self._kept) > MAX_DELIVERIES:
             self._size -= _size(self._kept.popleft().events)
         for kept in self._kept:
-            if self._size <= MOST_BYTES:
+            if self._size <= MAX_BYTES:
                 break
             self._size -= _size(kept.events)
             kept.events = ()

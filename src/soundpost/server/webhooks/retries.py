@@ -7,9 +7,9 @@ from typing import Final
 
 GIVEN_UP_AFTER: Final = 300.0
 """Seconds after its first attempt for which a request is sent again."""
-LONGEST_PAUSE: Final = 60.0
+MAX_PAUSE: Final = 60.0
 """Largest number of seconds between two attempts that the endpoint has not asked for."""
-SHORTEST_PAUSE: Final = 1.0
+MIN_PAUSE: Final = 1.0
 """Smallest number of seconds between two attempts, but for the random part of a pause."""
 
 
@@ -23,6 +23,6 @@ def pause(failures: int, elapsed: float, wanted: float | None, random: Callable[
     if rest <= 0:
         return None
     if wanted is not None:
-        return min(max(wanted, SHORTEST_PAUSE), rest)
-    longest = min(SHORTEST_PAUSE * 2.0 ** min(failures - 1, 10), LONGEST_PAUSE)
+        return min(max(wanted, MIN_PAUSE), rest)
+    longest = min(MIN_PAUSE * 2.0 ** min(failures - 1, 10), MAX_PAUSE)
     return min(longest * (0.75 + 0.25 * random()), rest)

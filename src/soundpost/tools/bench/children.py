@@ -22,7 +22,7 @@ from soundpost.tools.bench.messages import (
     encode,
 )
 
-_LONGEST_LINE: Final = 256 * 1024 * 1024
+_MAX_LINE: Final = 256 * 1024 * 1024
 _END_TIMEOUT: Final = 2.0
 
 Expected = TypeVar("Expected", ChildReady, Stopped, PublisherReport, ReceiverReport)
@@ -47,7 +47,7 @@ class Child:
             "soundpost.tools.bench.worker",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            limit=_LONGEST_LINE,
+            limit=_MAX_LINE,
             # Ctrl-C is for the leading process alone, which then stops the others in order.
             start_new_session=True,
         )

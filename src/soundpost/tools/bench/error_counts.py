@@ -10,8 +10,8 @@ from soundpost.wire import codes
 from soundpost.wire.printable import one_line
 
 _MAX_KINDS: Final = 50
-_LONGEST_KIND: Final = 100
-_LONGEST_EXAMPLE: Final = 200
+_MAX_KIND: Final = 100
+_MAX_EXAMPLE: Final = 200
 _NAMES: Final = {
     1000: "normal closure",
     1001: "going away",
@@ -46,12 +46,12 @@ class ErrorCounts(msgspec.Struct):
 
     def add(self, kind: str, example: str = "", count: int = 1) -> None:
         """Count errors. Kinds beyond fifty are counted together: a server may send any text."""
-        kind = one_line(kind, _LONGEST_KIND)
+        kind = one_line(kind, _MAX_KIND)
         if kind not in self.by_kind and len(self.by_kind) >= _MAX_KINDS:
             kind = "other"
         known = self.by_kind.get(kind)
         if known is None:
-            self.by_kind[kind] = ErrorCount(kind, count, one_line(example, _LONGEST_EXAMPLE))
+            self.by_kind[kind] = ErrorCount(kind, count, one_line(example, _MAX_EXAMPLE))
         else:
             known.count += count
 

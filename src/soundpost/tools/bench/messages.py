@@ -83,7 +83,7 @@ class Progress(msgspec.Struct, tag=True):
     published: int = 0
 
 
-class Effort(msgspec.Struct):
+class CpuUsage(msgspec.Struct):
     """CPU of a process: shares of one core while connecting, while publishing, and while waiting for the last events.
 
     The wait took ``drain_time`` seconds. ``lag`` is the delay of the event loop in nanoseconds.
@@ -122,7 +122,7 @@ class PublisherReport(msgspec.Struct, tag=True):
     answer: Histogram
     delay: Histogram
     error_counts: ErrorCounts
-    effort: Effort
+    cpu: CpuUsage
 
 
 class Second(msgspec.Struct):
@@ -159,7 +159,7 @@ class ReceiverReport(msgspec.Struct, tag=True):
     last_at: int
     seconds: list[Second]
     error_counts: ErrorCounts
-    effort: Effort
+    cpu: CpuUsage
 
 
 ChildCommand = BenchPlan | Connect | Start | Stop | Finish

@@ -17,7 +17,7 @@ _EVENT: Final = re.compile(rb'"soundpost-bench (\d+) (\d+) (\d+) ')
 _MEMBER: Final = re.compile(rb'bench-\d+-(\d+)\\"')
 
 
-class Delivery(NamedTuple):
+class BenchEvent(NamedTuple):
     """Event that arrived; ``sent_at`` in nanoseconds of the monotonic clock."""
 
     stream: int
@@ -34,10 +34,10 @@ def event_data(stream: int, number: int, sent_at: int, size: int) -> bytes:
     return (b"soundpost-bench %d %d %d " % (stream, number, sent_at)).ljust(size, b"x")
 
 
-def read_event(message: bytes) -> Delivery | None:
+def read_event(message: bytes) -> BenchEvent | None:
     """Return the event in a message of the server; None for any other message."""
     found = _EVENT.search(message)
-    return Delivery(int(found[1]), int(found[2]), int(found[3])) if found else None
+    return BenchEvent(int(found[1]), int(found[2]), int(found[3])) if found else None
 
 
 def user_id(connection: int, stay: int) -> str:

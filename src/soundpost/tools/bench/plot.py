@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from soundpost.errors import ConfigurationError
-from soundpost.tools.bench.report import Report
+from soundpost.tools.bench.report import BenchReport
 
 
 def check_matplotlib() -> None:
@@ -16,7 +16,7 @@ def check_matplotlib() -> None:
         raise ConfigurationError("--svg needs matplotlib, which is not installed: pip install 'soundpost[bench]'")
 
 
-def write_svg(report: Report, file: Path) -> None:
+def write_svg(report: BenchReport, file: Path) -> None:
     """Write the plot to a file; the same report gives the same bytes."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -35,7 +35,7 @@ def write_svg(report: Report, file: Path) -> None:
         figure.savefig(file, format="svg", metadata={"Date": None})
 
 
-def _draw_deliveries(axes: Any, report: Report) -> None:
+def _draw_deliveries(axes: Any, report: BenchReport) -> None:
     seconds = [each.second for each in report.timeline]
     axes.bar(seconds, [each.deliveries for each in report.timeline], width=0.9, align="edge", label="deliveries")
     if any(each.lost for each in report.timeline):
@@ -48,7 +48,7 @@ def _draw_deliveries(axes: Any, report: Report) -> None:
     axes.grid(axis="y", alpha=0.3)
 
 
-def _draw_latencies(axes: Any, report: Report) -> None:
+def _draw_latencies(axes: Any, report: BenchReport) -> None:
     drawn = [each for each in report.timeline if each.p50_ms is not None]
     middles = [each.second + 0.5 for each in drawn]
     axes.plot(middles, [each.p50_ms for each in drawn], marker="o", label="p50")

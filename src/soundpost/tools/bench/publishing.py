@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from soundpost.tools.bench.api_connection import ApiConnection
-from soundpost.tools.bench.effort import EffortMeter
+from soundpost.tools.bench.cpu_usage import CpuMeter
 from soundpost.tools.bench.error_counts import ErrorCounts
 from soundpost.tools.bench.histogram import Histogram
 from soundpost.tools.bench.messages import BenchPlan, Progress, PublisherReport, Stopped
@@ -26,10 +26,10 @@ _PAUSE_AFTER_FAILURE: Final = 0.1
 class Publishing:
     """All publishers of a run, in one process."""
 
-    def __init__(self, plan: BenchPlan, effort: EffortMeter) -> None:
+    def __init__(self, plan: BenchPlan, cpu: CpuMeter) -> None:
         self._settings = plan.settings
         self._endpoint = plan.endpoint
-        self._effort = effort
+        self._cpu = cpu
         self._path = (
             f"{urlsplit(plan.endpoint.base_url).path.rstrip('/')}/apps/{quote(plan.endpoint.app_id, safe='')}/events"
         )
@@ -85,7 +85,7 @@ class Publishing:
             answer=self._answer,
             delay=self._delay,
             error_counts=self._faults,
-            effort=self._effort.report(),
+            cpu=self._cpu.report(),
         )
 
     async def _publish(self, publisher: int, connection: ApiConnection) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from soundpost.http_failures import no_answer
 from soundpost.tools.bench.client import BenchClient, SubscribeFailedError, upgrade_request
-from soundpost.tools.bench.effort import EffortMeter
+from soundpost.tools.bench.cpu_usage import CpuMeter
 from soundpost.tools.bench.histogram import Histogram
 from soundpost.tools.bench.messages import BenchPlan, Finish, Progress, ReceiverReport, Stopped
 from soundpost.tools.bench.scenario import MOVE_PERIOD, PING_PERIOD, Scenario
@@ -34,10 +34,10 @@ _IP_BIND_ADDRESS_NO_PORT: Final = 24  # Linux's number; the socket module of Pyt
 class Receivers:
     """Connections of one process: those whose number, modulo processes, is the index of the process."""
 
-    def __init__(self, plan: BenchPlan, effort: EffortMeter) -> None:
+    def __init__(self, plan: BenchPlan, cpu: CpuMeter) -> None:
         self._settings = plan.settings
         self._endpoint = plan.endpoint
-        self._effort = effort
+        self._cpu = cpu
         self._numbers = range(plan.index, plan.settings.connections, plan.settings.processes)
         self._request = upgrade_request(plan.endpoint)
         self._tls = tls_context(plan.endpoint)
@@ -110,7 +110,7 @@ class Receivers:
         )
         notices = sum(finish.notices[self._settings.channel_of(client.number)] for client in stable)
         await self._drain(stable, numbered - refused, notices, finish.idle_limit)
-        self._effort.drained()
+        self._cpu.drained()
         seconds = max(1, round(self._settings.duration), len(self._tally.seconds))
         lost = self._tally.finish(self._clients.values(), accounts, unconfirmed, seconds - 1)
         return ReceiverReport(
@@ -134,7 +134,7 @@ class Receivers:
             last_at=self._tally.last_at,
             seconds=self._tally.seconds,
             error_counts=self._tally.error_counts,
-            effort=self._effort.report(),
+            cpu=self._cpu.report(),
         )
 
     def _accounts(self, finish: Finish) -> dict[str, dict[int, int]]:
@@ -148,7 +148,7 @@ class Receivers:
     async def _drain(self, stable: list[BenchClient], events: int, notices: int, idle_limit: float) -> None:
         """Wait until all has arrived, or nothing has for ``idle_limit`` seconds; DRAIN_LIMIT at most."""
         end = time.monotonic() + DRAIN_LIMIT
-        before, patience = -1, 0.0
+        before, deadline = -1, 0.0
         while (now := time.monotonic()) < end:
             received = sum(client.notices for client in stable)
             if self._tally.received >= events and self._tally.pongs >= self._tally.pings and received >= notices:
@@ -157,8 +157,8 @@ class Receivers:
                 return
             seen = self._tally.received + self._tally.passing + self._tally.pongs + received
             if seen != before:
-                before, patience = seen, now + idle_limit
-            elif now >= patience:
+                before, deadline = seen, now + idle_limit
+            elif now >= deadline:
                 return
             await asyncio.sleep(_DRAIN_STEP)
 

@@ -103,7 +103,7 @@ class TimelineSecond(msgspec.Struct, kw_only=True):
     lost: int
 
 
-class Report(msgspec.Struct, kw_only=True):
+class BenchReport(msgspec.Struct, kw_only=True):
     """Request and result of a run. ``elapsed`` is in seconds, to the last delivery."""
 
     format: int
@@ -125,7 +125,7 @@ class Report(msgspec.Struct, kw_only=True):
     timeline: list[TimelineSecond]
 
 
-def report_of(result: RunResult) -> Report:
+def report_of(result: RunResult) -> BenchReport:
     """Return the report of a run."""
     receivers, publisher = result.receivers, result.publisher
     seconds = [_merged(parts) for parts in zip_longest(*(each.seconds for each in receivers))]
@@ -141,7 +141,7 @@ def report_of(result: RunResult) -> Report:
     error_counts = ErrorCounts()
     for of_process in [publisher.error_counts, *(each.error_counts for each in receivers)]:
         error_counts.merge(of_process)
-    report = Report(
+    report = BenchReport(
         format=REPORT_FORMAT,
         soundpost=__version__,
         began=result.began,
@@ -198,7 +198,7 @@ def report_of(result: RunResult) -> Report:
     return report
 
 
-def _passed(report: Report) -> bool:
+def _passed(report: BenchReport) -> bool:
     """Tell whether nothing was lost, double or out of order, and no error occurred."""
     deliveries, members, pings = report.deliveries, report.members, report.pings
     return (

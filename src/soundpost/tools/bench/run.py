@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from soundpost.tools.bench.children import Child, send_to_all
-from soundpost.tools.bench.effort import MachineMeter
+from soundpost.tools.bench.cpu_usage import MachineMeter
 from soundpost.tools.bench.messages import (
     BenchPlan,
     ChildReady,

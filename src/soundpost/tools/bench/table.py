@@ -6,11 +6,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from soundpost.tools.bench.report import Durations, Report
+from soundpost.tools.bench.report import BenchReport, Durations
 from soundpost.tools.bench.scenario import BenchSettings, Scenario
 
 
-def print_report(report: Report, console: Console) -> None:
+def print_report(report: BenchReport, console: Console) -> None:
     """Print a report."""
     console.print(f"[bold]{escape(_title(report))}[/]", highlight=False, soft_wrap=True)
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -39,7 +39,7 @@ def print_report(report: Report, console: Console) -> None:
         console.print("Interrupted: these are the figures up to then", style="yellow", soft_wrap=True)
 
 
-def _title(report: Report) -> str:
+def _title(report: BenchReport) -> str:
     settings = report.settings
     return f"{settings.scenario} · {report.url} · {_plural(settings.connections, 'connection')} · {_load(settings)}"
 
@@ -51,7 +51,7 @@ def _load(settings: BenchSettings) -> str:
     return f"{_plural(settings.channels, 'channel')} · {rate} of {settings.size:,} B · {settings.duration:g} s"
 
 
-def _rows(report: Report) -> list[tuple[str, str]]:
+def _rows(report: BenchReport) -> list[tuple[str, str]]:
     connections, publishing = report.connections, report.publishing
     rows = [
         ("connections", f"{connections.opened:,} opened, {connections.failed:,} failed, {connections.dropped:,} lost"),
@@ -79,7 +79,7 @@ def _rows(report: Report) -> list[tuple[str, str]]:
     return rows
 
 
-def _delivery_rows(report: Report) -> list[tuple[str, str]]:
+def _delivery_rows(report: BenchReport) -> list[tuple[str, str]]:
     deliveries = report.deliveries
     received = f"{deliveries.received:,} of {deliveries.expected:,}"
     if deliveries.passing:

@@ -9,7 +9,7 @@ from typing import Protocol
 from soundpost.tools.bench.error_counts import ErrorCounts
 from soundpost.tools.bench.histogram import Histogram
 from soundpost.tools.bench.messages import Second
-from soundpost.tools.bench.payload import Delivery, is_notice, read_event
+from soundpost.tools.bench.payload import BenchEvent, is_notice, read_event
 from soundpost.tools.bench.sequences import Sequences
 from soundpost.wire.frames import TEXT, Message
 
@@ -44,7 +44,7 @@ class Tally:
         self.round_trip = Histogram()
         self.seconds: list[Second] = []
         self.error_counts = ErrorCounts()
-        self._events: list[Delivery] = []
+        self._events: list[BenchEvent] = []
         self._notices = 0
         self._lost: Counter[int] = Counter()
         self._second_ends = 0
@@ -52,7 +52,7 @@ class Tally:
     def parse(self, messages: list[Message]) -> bool:
         """Parse messages for :meth:`count`; return False if one is neither an event nor a notice of a member."""
         self.last_chunk = b""
-        events: list[Delivery] = []
+        events: list[BenchEvent] = []
         notices = 0
         for opcode, payload in messages:
             if opcode != TEXT:

@@ -11,7 +11,7 @@ import sys
 import uvloop
 
 from soundpost.server.connections.open_files import raise_open_files_limit
-from soundpost.tools.bench.effort import EffortMeter
+from soundpost.tools.bench.cpu_usage import CpuMeter
 from soundpost.tools.bench.messages import (
     BenchPlan,
     ChildAnswer,
@@ -28,7 +28,7 @@ from soundpost.tools.bench.publishing import Publishing
 from soundpost.tools.bench.receivers import Receivers
 
 _PROGRESS_PERIOD = 0.25
-_LONGEST_LINE = 256 * 1024 * 1024
+_MAX_LINE = 256 * 1024 * 1024
 
 
 def _send_answer(answer: ChildAnswer) -> None:
@@ -43,20 +43,20 @@ async def _send_progress(work: Receivers | Publishing) -> None:
         _send_answer(work.progress())
 
 
-async def _run_command(work: Receivers | Publishing, effort: EffortMeter, command: ChildCommand) -> None:
+async def _run_command(work: Receivers | Publishing, cpu: CpuMeter, command: ChildCommand) -> None:
     if isinstance(command, Connect):
-        effort.connecting()
+        cpu.connecting()
         await work.connect(command.limit)
-        effort.connected()
+        cpu.connected()
         _send_answer(work.progress())
         _send_answer(ChildReady())
     elif isinstance(command, Start):
-        effort.started()
+        cpu.started()
         work.start(command.at)
         _send_answer(ChildReady())
     elif isinstance(command, Stop):
         stopped = await work.stop()
-        effort.stopped()
+        cpu.stopped()
         _send_answer(stopped)
     elif isinstance(command, Finish):
         _send_answer(await work.finish(command) if isinstance(work, Receivers) else work.report())
@@ -64,13 +64,13 @@ async def _run_command(work: Receivers | Publishing, effort: EffortMeter, comman
 
 async def main() -> None:
     """Run the commands from stdin one by one; a Stop cancels even the connecting."""
-    lines = asyncio.StreamReader(limit=_LONGEST_LINE)
+    lines = asyncio.StreamReader(limit=_MAX_LINE)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     plan = decode_child_command(await lines.readline())
     assert isinstance(plan, BenchPlan)
     raise_open_files_limit()
-    effort = EffortMeter(f"{plan.role} {plan.index + 1}" if plan.role == "receiver" else plan.role)
-    work = Receivers(plan, effort) if plan.role == "receiver" else Publishing(plan, effort)
+    cpu = CpuMeter(f"{plan.role} {plan.index + 1}" if plan.role == "receiver" else plan.role)
+    work = Receivers(plan, cpu) if plan.role == "receiver" else Publishing(plan, cpu)
     async with asyncio.TaskGroup() as tasks:  # what fails in a task ends the process
         running = [tasks.create_task(_send_progress(work))]
         while line := await lines.readline():
@@ -79,7 +79,7 @@ async def main() -> None:
                 if isinstance(command, Stop):
                     running[1].cancel()
                 await asyncio.wait(running[1:])
-            running[1:] = [tasks.create_task(_run_command(work, effort, command))]
+            running[1:] = [tasks.create_task(_run_command(work, cpu, command))]
         for task in running:
             task.cancel()
 

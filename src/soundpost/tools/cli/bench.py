@@ -31,7 +31,7 @@ from soundpost.tools.cli.target import (
 
 if TYPE_CHECKING:
     from soundpost.tools.bench.messages import Endpoint
-    from soundpost.tools.bench.report import Report
+    from soundpost.tools.bench.report import BenchReport
     from soundpost.tools.bench.run import RunResult
     from soundpost.tools.bench.scenario import BenchSettings, Scenario
 
@@ -194,7 +194,7 @@ def _check_writable(file: Path | None) -> None:
         raise ConfigurationError(f"{file} cannot be written: {error.strerror}") from None
 
 
-def _report(settings: BenchSettings, endpoint: Endpoint) -> Report:
+def _report(settings: BenchSettings, endpoint: Endpoint) -> BenchReport:
     from soundpost.tools.bench.report import report_of
 
     try:
@@ -225,7 +225,7 @@ async def _run(settings: BenchSettings, endpoint: Endpoint) -> RunResult:
         return await run(settings, endpoint, show, interrupted)
 
 
-def _write(report: Report, json: Path | None, svg: Path | None) -> None:
+def _write(report: BenchReport, json: Path | None, svg: Path | None) -> None:
     import msgspec
     from rich.console import Console
 

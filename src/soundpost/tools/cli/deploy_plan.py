@@ -158,11 +158,11 @@ def address_of_browsers(loaded: Loaded, plan: DeployPlan) -> ServerAddress:
 
 def _warn_of_other_address(loaded: Loaded, plan: DeployPlan) -> None:
     """Warn if the public address differs from the one that the proxy serves."""
-    told, served = browser_address(loaded), address_of_browsers(loaded, plan)
-    told = told._replace(host=name_as_sent(told.host))
-    if loaded.public.host and told != served:
+    public, served = browser_address(loaded), address_of_browsers(loaded, plan)
+    public = public._replace(host=name_as_sent(public.host))
+    if loaded.public.host and public != served:
         loaded.warnings.append(
-            f"browsers connect to {public_url(told)}, but this proxy serves {public_url(served)}: "
+            f"browsers connect to {public_url(public)}, but this proxy serves {public_url(served)}: "
             f'set public_url = "{public_url(served)}" under [server]'
         )
     if served.path != plan.prefix:

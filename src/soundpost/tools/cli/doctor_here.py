@@ -15,7 +15,7 @@ from soundpost.environment.placeholders import is_placeholder
 from soundpost.environment.toml_document import FILE_NAME
 from soundpost.tools.cli.addresses import ServerAddress, browser_address, local_address, published_address
 from soundpost.tools.cli.calling_application import calling_application
-from soundpost.tools.cli.running import find_running
+from soundpost.tools.cli.running_server import find_running
 from soundpost.tools.doctor import CheckPlan
 from soundpost.tools.doctor.base_url import BaseUrl, parse_base_url
 from soundpost.tools.doctor.env_settings import EnvSettings

@@ -33,7 +33,7 @@ def named_settings(options: DoctorOptions, env: EnvSettings) -> NamedSettings:
     Raises BadParameter for an option that is not an address.
     """
     public, key = _address_and_key(options)
-    backend = None if options.backend_url is None else _told(options.backend_url, "--backend-url")
+    backend = None if options.backend_url is None else _base_url_of(options.backend_url, "--backend-url")
     app_id, secret = Value(options.app_id or "", "--app-id"), Value(options.secret or "", "--secret")
     sources = [{"app_id": app_id, "key": key, "secret": secret}]
     sources += _credentials_in(env)
@@ -67,7 +67,7 @@ def _address_and_key(options: DoctorOptions) -> tuple[SourcedAddress | None, Val
     given = Value(options.key or "", "--key")
     if options.url is None:
         return None, given
-    address = _told(options.url, "--url")
+    address = _base_url_of(options.url, "--url")
     head, found, key = urlsplit(options.url).path.rpartition("/app/")
     if found and key:
         place: BaseUrl = address.base_url._replace(path=head.rstrip("/"))
@@ -75,7 +75,7 @@ def _address_and_key(options: DoctorOptions) -> tuple[SourcedAddress | None, Val
     return address, given
 
 
-def _told(url: str, option: str) -> SourcedAddress:
+def _base_url_of(url: str, option: str) -> SourcedAddress:
     try:
         return SourcedAddress(parse_base_url(url), option)
     except ConfigurationError as error:

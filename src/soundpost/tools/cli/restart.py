@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from soundpost.tools.cli.control import ConfigOption, PortOption, ask
-from soundpost.tools.cli.own_server import name_after_restart, server_name
+from soundpost.tools.cli.server_selection import name_after_restart, server_name
 from soundpost.wire.printable import printable
 
 if TYPE_CHECKING:

@@ -61,7 +61,7 @@ def start(
     SOUNDPOST_APP_ID=1 SOUNDPOST_APP_KEY=k SOUNDPOST_APP_SECRET=s soundpost start
     """
     from soundpost.tools.cli.calling_application import configuration_file, loader
-    from soundpost.tools.cli.running import withdraw
+    from soundpost.tools.cli.running_server import withdraw
 
     overrides = {
         "server.host": "127.0.0.1" if dev and host is None else host,
@@ -82,14 +82,14 @@ def start(
     with logged_start(log_format) as log:
         loaded = read()
         log.begin(loaded.settings.server, debug=debug or dev)
-        for warning in (*loaded.warnings, *_unheard(loaded, config), *_placeholders(loaded.settings)):
+        for warning in (*loaded.warnings, *_address_mismatch_warnings(loaded, config), *_placeholders(loaded.settings)):
             log.warn(warning)
         try:
             run(
                 loaded.settings,
                 debug=debug or dev,
                 playground=bool(loaded.settings.server.playground),
-                on_ready=lambda listening: announced.extend(_tell(loaded, listening, log)),
+                on_ready=lambda listening: announced.extend(_report_ready(loaded, listening, log)),
                 load=None if loaded.generated else lambda: _configured(read()),
                 configuration=str(configuration_file(config)),
             )
@@ -98,13 +98,13 @@ def start(
                 withdraw(file)
 
 
-def _unheard(loaded: Loaded, config: Path | None) -> Iterator[str]:
+def _address_mismatch_warnings(loaded: Loaded, config: Path | None) -> Iterator[str]:
     """Yield a warning if applications in this folder publish to another address than this server has."""
+    from soundpost.tools.cli.address_mismatch import address_mismatch
     from soundpost.tools.cli.calling_application import calling_application, loader
-    from soundpost.tools.cli.unheard_applications import unheard_applications
 
     if config is None and calling_application().server is None:  # a calling application warns for itself
-        warning = unheard_applications(loaded, loader(None, {}))
+        warning = address_mismatch(loaded, loader(None, {}))
         if warning is not None:
             yield warning
 
@@ -120,12 +120,12 @@ def _configured(loaded: Loaded) -> Settings:
     return loaded.settings
 
 
-def _tell(loaded: Loaded, listening: Listening, log: StartLog) -> list[Path]:
+def _report_ready(loaded: Loaded, listening: Listening, log: StartLog) -> list[Path]:
     """Print the banner, or log that the server listens; return the files to remove at the end."""
     from soundpost.server.processes.logs import stdout
     from soundpost.tools.cli.addresses import ServerAddress, browser_address, local_address
     from soundpost.tools.cli.banner import Banner
-    from soundpost.tools.cli.running import announce
+    from soundpost.tools.cli.running_server import announce
     from soundpost.wire.addresses import is_loopback_host
 
     server, apps = loaded.settings.server, loaded.settings.apps

@@ -76,7 +76,7 @@ def resolve(options: TargetOptions, needs: tuple[str, ...]) -> Target:
 
     from soundpost.config.load import LOCAL_HOSTS
     from soundpost.tools.cli.calling_application import load_here
-    from soundpost.tools.cli.running import find_running
+    from soundpost.tools.cli.running_server import find_running
 
     loaded = load_here(options.config)
     if not loaded.generated:

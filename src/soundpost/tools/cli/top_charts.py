@@ -12,7 +12,7 @@ from rich.style import Style
 LABEL_WIDTH: Final = 14
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _ASCII: Final = "_.-=+*%#"
-_LARGEST_WIDTH: Final = 24
+_MAX_WIDTH: Final = 24
 """Columns that are kept for the largest value, in words."""
 
 
@@ -25,11 +25,11 @@ class Chart:
         self._largest = largest
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width = max(1, options.max_width - LABEL_WIDTH - _LARGEST_WIDTH)
+        width = max(1, options.max_width - LABEL_WIDTH - _MAX_WIDTH)
         line = blocks(self._values[-width:], _ASCII if options.ascii_only else _BLOCKS)
         yield Segment(self._label.ljust(LABEL_WIDTH), Style(color="cyan"))
         yield Segment(line.rjust(width), Style(color="green"))
-        yield Segment(f"  at most {self._largest}"[:_LARGEST_WIDTH])
+        yield Segment(f"  at most {self._largest}"[:_MAX_WIDTH])
         yield Segment.line()
 
 

@@ -10,7 +10,7 @@ from soundpost.core.figures import AppFigures
 from soundpost.core.histogram import quantile
 from soundpost.server.figures.host_figures import HostFigures
 
-_LONGEST_HISTORY: Final = 300
+_MAX_HISTORY: Final = 300
 """Moments that are kept: more than a terminal has columns."""
 
 
@@ -55,7 +55,7 @@ class Observation:
     def __init__(self) -> None:
         self.hosts: list[HostFigures] = []
         """The last figures of the hosts; the server that was asked comes first."""
-        self.history: deque[Moment] = deque(maxlen=_LONGEST_HISTORY)
+        self.history: deque[Moment] = deque(maxlen=_MAX_HISTORY)
         """Moments that were shown before, the oldest first; begins with the first rates."""
         self._rates: dict[str, HostRates] = {}
 

@@ -120,9 +120,9 @@ def _advice(url: str, apps: dict[str, KnownApp], options: TargetOptions) -> list
         loaded = load_here(options.config)
     except ConfigurationError:
         return said
-    told = [app.id for app in loaded.settings.apps if any(_is_here(each.url, url) for each in app.webhooks)]
-    if told:
-        return [*said, f"app {', '.join(told)} sends its webhooks here"]
+    receiving = [app.id for app in loaded.settings.apps if any(_is_here(each.url, url) for each in app.webhooks)]
+    if receiving:
+        return [*said, f"app {', '.join(receiving)} sends its webhooks here"]
     file = options.config or FILE_NAME
     if loaded.generated:
         way = f"no app is configured here: 'soundpost init' writes {file}. To get webhooks, add to it:"

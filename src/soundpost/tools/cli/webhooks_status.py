@@ -9,7 +9,7 @@ import typer
 
 from soundpost.errors import RequestError
 from soundpost.tools.cli.control import ConfigOption, PortOption, ask
-from soundpost.tools.cli.own_server import server_name
+from soundpost.tools.cli.server_selection import server_name
 from soundpost.wire.printable import printable
 
 if TYPE_CHECKING:

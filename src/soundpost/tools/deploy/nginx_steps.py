@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from soundpost.tools.deploy.certificates import CertificateState, renewal_steps, steps_until_certificate
 from soundpost.tools.deploy.installed_nginx import missing_directives
 from soundpost.tools.deploy.plan import DeployPlan
-from soundpost.tools.deploy.sizes import MOST_PER_ADDRESS
+from soundpost.tools.deploy.sizes import MAX_PER_ADDRESS
 from soundpost.wire.addresses import UNSPECIFIED
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ def steps(plan: DeployPlan, options: NginxOptions) -> tuple[str, ...]:
 def warnings(plan: DeployPlan) -> tuple[str, ...]:
     """Return a warning if one Nginx has too few ports for its connections to the servers."""
     each = plan.connections / len(plan.upstreams)
-    if plan.unix_socket is None and each > MOST_PER_ADDRESS:
+    if plan.unix_socket is None and each > MAX_PER_ADDRESS:
         warning = (
             f"{plan.connections:,} connections from one Nginx to {len(plan.upstreams)} address(es): TCP has ports for "
-            f"about {MOST_PER_ADDRESS:,} each: let the server listen on a Unix socket (server.unix_socket), or give "
+            f"about {MAX_PER_ADDRESS:,} each: let the server listen on a Unix socket (server.unix_socket), or give "
             "several addresses with --node"
         )
         return (warning,)

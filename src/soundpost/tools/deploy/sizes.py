@@ -6,9 +6,9 @@ from typing import Final
 
 _OWN_FILES: Final = 1_024  # besides clients: the API's connections, Redis, certificates, a margin
 _PORTS: Final = 28_232  # Linux's default number for outgoing connections to one address
-MOST_PER_ADDRESS: Final = 55_000
+MAX_PER_ADDRESS: Final = 55_000
 """Connections to one address and port that leave some ports free once ``ip_local_port_range`` is widened."""
-_MOST_OPEN_FILES: Final = 1_048_576  # default of fs.nr_open
+_MAX_OPEN_FILES: Final = 1_048_576  # default of fs.nr_open
 _CONNTRACK: Final = 65_536
 
 
@@ -37,7 +37,7 @@ def kernel_settings(connections: int, *, through_tcp: bool) -> dict[str, str]:
     settings = {"net.core.somaxconn": "4096", "net.ipv4.tcp_max_syn_backlog": "8192"}
     if through_tcp and connections > _PORTS * 4 // 5:
         settings["net.ipv4.ip_local_port_range"] = "10240 65535"
-    if proxy_open_files(connections) > _MOST_OPEN_FILES:
+    if proxy_open_files(connections) > _MAX_OPEN_FILES:
         settings["fs.nr_open"] = str(2 * proxy_open_files(connections))
     if 4 * connections > _CONNTRACK:
         settings["net.netfilter.nf_conntrack_max"] = str(4 * connections)

@@ -17,8 +17,8 @@ from soundpost.wire.doctor_mark import DOCTOR
 from soundpost.wire.foreign import number_in
 
 USER_AGENT: Final = f"Mozilla/5.0 (compatible; {DOCTOR})"
-_LONGEST_HEAD: Final = 65_536
-_LONGEST_BODY: Final = 65_536
+_MAX_HEAD: Final = 65_536
+_MAX_BODY: Final = 65_536
 _H2_SETTINGS: Final = b"\x04"  # the type of the frame with which every HTTP/2 server begins
 _TLS_ALERT: Final = b"\x15\x03"
 _CHUNK: Final = re.compile(rb"([0-9a-fA-F]{1,8})(?:;[^\r\n]*)?\r\n")
@@ -46,7 +46,7 @@ def send_request(sock: socket.socket, base_url: BaseUrl, request: bytes) -> RawR
     deadline = time.monotonic() + timeouts.ANSWER
     try:
         sock.sendall(request)
-        while b"\r\n\r\n" not in received and len(received) < _LONGEST_HEAD and _may_be_http(received):
+        while b"\r\n\r\n" not in received and len(received) < _MAX_HEAD and _may_be_http(received):
             data = _receive(sock, deadline)
             if not data:
                 break
@@ -109,7 +109,7 @@ def _body(sock: socket.socket, response: RawResponse, deadline: float) -> bytes:
     """Return the body as far as it arrives: the text is only searched for words."""
     body = response.body
     length = number_in(response.headers.get("content-length", ""))
-    wanted = _LONGEST_BODY if length is None else min(length, _LONGEST_BODY)
+    wanted = _MAX_BODY if length is None else min(length, _MAX_BODY)
     chunked = "chunked" in response.headers.get("transfer-encoding", "")
     try:
         while len(body) < wanted and not (chunked and body.endswith(b"0\r\n\r\n")):

@@ -9,7 +9,7 @@ from soundpost.tools.doctor.faults import FAULTS, Fault
 from soundpost.wire import printable
 
 _FACT: Final = re.compile(r"\{([a-z_]+)(:[^}]*)?\}")
-_LONGEST: Final = 200
+_MAX_LENGTH: Final = 200
 
 
 class FaultFound(Exception):  # noqa: N818 - reads as the event it names
@@ -34,7 +34,7 @@ def facts_of(template: str) -> set[str]:
 
 def one_line(text: str | bytes) -> str:
     """Return foreign text fit for one line of a terminal, 200 characters at most."""
-    return printable.one_line(text, _LONGEST)
+    return printable.one_line(text, _MAX_LENGTH)
 
 
 def _filled(template: str, facts: dict[str, object]) -> str:

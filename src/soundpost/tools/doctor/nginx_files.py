@@ -13,7 +13,7 @@ _SERVER: Final = re.compile(r"^\s*server\s+([^\s;{]+)[^;{]*;")
 _PASS: Final = re.compile(r"^\s*(?:location\b.*\{\s*)?proxy_pass\s+https?://([^\s;/$]+)")
 _CERTIFICATE: Final = re.compile(r"\bssl_certificate\s+([^\s;$]+)\s*;")
 _COMMENT: Final = re.compile(r"(?:^|\s)#.*")
-_LONGEST: Final = 1_000_000  # bytes of a file
+_MAX_LENGTH: Final = 1_000_000  # bytes of a file
 
 
 class NginxLine(NamedTuple):
@@ -44,7 +44,7 @@ def _files_about(name: str, folder: Path) -> Iterator[tuple[Path, list[str]]]:
     """Yield the files that speak of a site, with their lines, without comments."""
     for path in sorted({path.resolve() for pattern in _FILES for path in folder.glob(pattern)}):
         try:
-            text = path.read_bytes()[:_LONGEST].decode(errors="replace")
+            text = path.read_bytes()[:_MAX_LENGTH].decode(errors="replace")
         except OSError:
             continue
         lines = [_COMMENT.sub("", line) for line in text.split("\n")]

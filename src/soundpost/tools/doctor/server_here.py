@@ -32,7 +32,7 @@ _PATIENCE: Final = 4.0
 """Seconds in which a server of the same machine answers."""
 _MORE_ATTEMPTS: Final = 3
 """Connections after one that got no answer: with workers, another one may answer."""
-_MOST_APPS: Final = 20
+_MAX_APPS: Final = 20
 _SHOWN_PORTS: Final = 8
 _SAID_BY_SOUNDPOST: Final = ("Not found: there is nothing at ", "Not found: paths begin with ")
 _OTHER_APPS: Final = ("app-id-unknown", "app-key-mismatch", "app-secret-wrong")
@@ -117,7 +117,7 @@ def _not_loaded(plan: CheckPlan, inside: BaseUrl, shown: str) -> FaultFound:
 
 def _check_apps(plan: CheckPlan, inside: BaseUrl) -> None:
     """Check that the server has the apps that are configured here. Raises FaultFound."""
-    apps = () if plan.settings is None else plan.settings.apps[:_MOST_APPS]
+    apps = () if plan.settings is None else plan.settings.apps[:_MAX_APPS]
     for app in apps:
         own = replace(plan, app_id=app.id, key=app.key, secret=app.secret, credential_sources={})
         try:

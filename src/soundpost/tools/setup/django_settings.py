@@ -97,9 +97,9 @@ class DjangoSettings:
 
 def settings_module(manage: Path) -> str | None:
     """Return the name of the settings module: that of the environment, else the default in ``manage.py``."""
-    told = os.environ.get(VARIABLE, "")
-    if told and module_file(manage.parent, told) is not None:  # else the variable is about another project
-        return told
+    named = os.environ.get(VARIABLE, "")
+    if named and module_file(manage.parent, named) is not None:  # else the variable is about another project
+        return named
     try:
         tree = PythonSource(read_small(manage)).tree
     except UneditableError:

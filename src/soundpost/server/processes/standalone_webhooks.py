@@ -18,7 +18,7 @@ from soundpost.server.webhooks.over_http import http_dispatcher
 log = logging.getLogger("soundpost.webhooks")
 
 
-def own_webhooks(settings: Settings) -> WebhookDispatcher:
+def standalone_webhooks(settings: Settings) -> WebhookDispatcher:
     """Return the dispatcher of a host in the running event loop. Raises StartError if its journal cannot be used."""
     server = settings.server
     journal = None

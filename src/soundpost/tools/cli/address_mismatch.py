@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from soundpost.config import Loaded
 
 
-def unheard_applications(loaded: Loaded, usual: Callable[[], Loaded]) -> str | None:
+def address_mismatch(loaded: Loaded, usual: Callable[[], Loaded]) -> str | None:
     """Return a warning if applications in this folder publish to another port or path than the server has.
 
     ``usual`` loads the configuration as these applications read it: without the options of the command line.

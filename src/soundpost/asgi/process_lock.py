@@ -1,4 +1,4 @@
-"""Detection of several processes with an embedded server for the same apps: each would reach only its own clients.
+"""A lock that detects several embedded servers for the same apps: each would reach only its own clients.
 
 The workers of Gunicorn, uvicorn, Hypercorn or Granian have one parent, and so have the instances that a supervisor or
 systemd starts. The first process locks a file in the folder for temporary files; the others find the file locked.
@@ -17,21 +17,21 @@ from pathlib import Path
 from soundpost.core.app_settings import AppSettings
 
 
-class Claim:
-    """A process's claim to be the only one among its parent's children that serves these apps.
+class ProcessLock:
+    """A lock of the process that serves these apps, among the processes with the same parent.
 
     The lock is a POSIX record lock: forked processes do not inherit it, and the kernel drops it when the process ends.
-    Every claim holds where there are no such locks (Windows), where the file cannot be made, and under pytest, as
-    pytest-xdist runs tests in several processes.
+    No process counts as the owner where there are no such locks (Windows), where the file cannot be made, and under
+    pytest, as pytest-xdist runs tests in several processes.
     """
 
     def __init__(self, apps: Iterable[AppSettings]) -> None:
         names = repr(sorted((app.id, app.key, app.secret) for app in apps))
-        self._mark = hashlib.sha256(names.encode()).hexdigest()[:16]
+        self._apps_hash = hashlib.sha256(names.encode()).hexdigest()[:16]
         self._file: int | None = None
 
-    def contender(self) -> int | None:
-        """Return the id of the process that has the claim; None if this process has it, or just got it."""
+    def other_owner(self) -> int | None:
+        """Take the lock if it is free; return the id of the other process that has it, else None."""
         if sys.platform == "win32" or self._file is not None or "pytest" in sys.modules:
             return None
         try:
@@ -52,7 +52,7 @@ class Claim:
         return None
 
     def release(self) -> None:
-        """Give up the claim, so that another process can have it."""
+        """Release the lock, so that another process can take it."""
         if self._file is not None:
             with suppress(OSError):
                 self._path().unlink()
@@ -61,5 +61,5 @@ class Claim:
 
     def _path(self) -> Path:
         if sys.platform == "win32":
-            raise NotImplementedError("every claim holds on Windows, without a file")
-        return Path(tempfile.gettempdir(), f"soundpost-embedded-{os.getuid()}-{os.getppid()}-{self._mark}")
+            raise NotImplementedError("Windows has no such locks")
+        return Path(tempfile.gettempdir(), f"soundpost-embedded-{os.getuid()}-{os.getppid()}-{self._apps_hash}")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from soundpost.server.processes.status import Status
 
 _USUAL: Final = str(DEFAULT_PORT)
-_MOST_NAMED: Final = 5
+_MAX_NAMED: Final = 5
 
 
 def server_name(port: int | None, config: Path | None, *, order: str = "") -> str:
@@ -132,8 +132,8 @@ def _refusal(name: str, other: Status, loaded: Loaded, order: str) -> str:
 
 def _apps(ids: Iterable[str]) -> str:
     known = [printable(each) for each in ids]
-    more = f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else ""
-    return f"{'app' if len(known) == 1 else 'the apps'} {', '.join(known[:_MOST_NAMED])}{more}"
+    more = f" and {len(known) - _MAX_NAMED} more" if len(known) > _MAX_NAMED else ""
+    return f"{'app' if len(known) == 1 else 'the apps'} {', '.join(known[:_MAX_NAMED])}{more}"
 
 
 def _at_the_port(configured: str, running: list[str]) -> str:

@@ -11,7 +11,7 @@ from soundpost.server.processes.handover import hand_over, taken_over
 from soundpost.server.webhooks import WebhookDispatcher
 
 
-def own_registry(
+def standalone_registry(
     settings: Settings, *, max_connections: int | None = None, webhooks: WebhookDispatcher | None = None
 ) -> MemoryRegistry:
     """Return the registry of a host in the running event loop; ``max_connections`` is the limit of all apps together.
@@ -40,7 +40,7 @@ def own_registry(
     return registry
 
 
-def hand_registry_over(
+def hand_over_registry(
     registry: MemoryRegistry, *, stopped_at: float, webhooks: WebhookDispatcher | None = None
 ) -> None:
     """Have the next process take a registry over; clients have been disconnected since ``stopped_at`` (monotonic)."""

@@ -1,4 +1,4 @@
-"""CPU use of this process and this machine, which shows whether the load generator was the bottleneck."""
+"""CPU usage of this process and this machine, which shows whether the load generator was the bottleneck."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from soundpost.tools.bench.histogram import Histogram
-from soundpost.tools.bench.messages import Effort
+from soundpost.tools.bench.messages import CpuUsage
 
 _LAG_PERIOD: Final = 0.05
 _STAT: Final = Path("/proc/stat")
@@ -31,11 +31,11 @@ class CpuStopwatch:
         return (time.monotonic_ns() - self._wall) / 1e9
 
 
-class EffortMeter:
+class CpuMeter:
     """Meter of this process: its CPU in each phase of a run, and the delay of its event loop's timers."""
 
     def __init__(self, name: str) -> None:
-        self._effort = Effort(name)
+        self._cpu = CpuUsage(name)
         self._phase = CpuStopwatch()
         self._measuring: asyncio.Task[None] | None = None
 
@@ -45,28 +45,28 @@ class EffortMeter:
 
     def connected(self) -> None:
         """End the phase of connecting."""
-        self._effort.connecting = self._phase.share()
+        self._cpu.connecting = self._phase.share()
 
     def started(self) -> None:
         """Begin the phase of publishing."""
         self._phase = CpuStopwatch()
-        self._measuring = asyncio.get_running_loop().create_task(_measure_lag(self._effort.lag))
+        self._measuring = asyncio.get_running_loop().create_task(_measure_lag(self._cpu.lag))
 
     def stopped(self) -> None:
         """End the phase of publishing, begin that of waiting for the last events."""
-        self._effort.running = self._phase.share()
+        self._cpu.running = self._phase.share()
         self._phase = CpuStopwatch()
         if self._measuring is not None:
             self._measuring.cancel()
 
     def drained(self) -> None:
         """End the phase of waiting for the last events."""
-        self._effort.draining = self._phase.share()
-        self._effort.drain_time = self._phase.elapsed()
+        self._cpu.draining = self._phase.share()
+        self._cpu.drain_time = self._phase.elapsed()
 
-    def report(self) -> Effort:
-        """Return the measured effort."""
-        return self._effort
+    def report(self) -> CpuUsage:
+        """Return the measured CPU usage."""
+        return self._cpu
 
 
 async def _measure_lag(lag: Histogram) -> None:

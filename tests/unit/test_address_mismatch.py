@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from soundpost.tools.cli.unheard_applications import unheard_applications
+from soundpost.tools.cli.address_mismatch import address_mismatch
 from support.configuration import APP, APP_TABLE, Directory
 
 DOTENV = "".join(f"{name}={value}\n" for name, value in APP.items())
@@ -14,7 +14,7 @@ DOTENV = "".join(f"{name}={value}\n" for name, value in APP.items())
 
 def warning(directory: Directory, **options: object) -> str | None:
     overrides = {f"server.{name}": value for name, value in options.items()}
-    return unheard_applications(directory.load(overrides=overrides), directory.load)
+    return address_mismatch(directory.load(overrides=overrides), directory.load)
 
 
 @pytest.mark.parametrize(("server", "port"), [("", 8080), ("[server]\nport = 9000\n", 9000)])
@@ -61,7 +61,7 @@ def test_a_folder_without_an_app(tmp_path: Path) -> None:
 def test_a_folder_without_files_has_no_applications(tmp_path: Path) -> None:
     directory = Directory(tmp_path)
     loaded = directory.load(APP, overrides={"server.port": 8081})
-    assert unheard_applications(loaded, lambda: directory.load(APP)) is None
+    assert address_mismatch(loaded, lambda: directory.load(APP)) is None
 
 
 def test_any_free_port_is_chosen_on_purpose(tmp_path: Path) -> None:
@@ -72,4 +72,4 @@ def test_a_file_that_only_options_mend_is_no_reason_to_fail(tmp_path: Path) -> N
     directory = Directory(tmp_path).toml(APP_TABLE)
     loaded = directory.load(overrides={"server.port": 8081})
     directory.toml("not TOML")
-    assert unheard_applications(loaded, directory.load) is None
+    assert address_mismatch(loaded, directory.load) is None

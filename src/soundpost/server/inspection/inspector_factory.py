@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from soundpost.backplane.registry import Registry
 
 
-def own_inspector(
+def make_inspector(
     port: int,
     nodes: Callable[[], Mapping[str, Inspectable]],
     registry: Registry,
