@@ -30,7 +30,7 @@ def set_up(directory: Path, name: str, text: str, wanted: Framework | None = Non
         write(change)
     again = plan_setup(find_project(directory, wanted)).changes
     assert again.files == []
-    assert again.by_hand == changes.by_hand
+    assert again.manual_edits == changes.manual_edits
     return changes
 
 
@@ -98,7 +98,7 @@ def set_up(directory: Path, name: str, text: str, wanted: Framework | None = Non
     ],
 )
 def test_forms_of_applications(tmp_path: Path, before: str, after: str) -> None:
-    assert set_up(tmp_path, "main.py", before).by_hand == []
+    assert set_up(tmp_path, "main.py", before).manual_edits == []
     assert (tmp_path / "main.py").read_bytes().decode() == after
 
 
@@ -123,7 +123,7 @@ def test_forms_of_applications(tmp_path: Path, before: str, after: str) -> None:
 def test_what_cannot_be_edited_safely_is_left_for_a_person(tmp_path: Path, text: str, reason: str) -> None:
     framework = next(name for name in ("Flask", "FastAPI", "Litestar") if name in text)
     text = f"from {framework.lower()} import {framework}\n{text}"
-    (left,) = set_up(tmp_path, "main.py", text).by_hand
+    (left,) = set_up(tmp_path, "main.py", text).manual_edits
     assert reason in left.reason
     assert left.place == "main.py"
     assert f"from soundpost.{framework.lower()} import" in left.lines[0]
@@ -155,18 +155,18 @@ def test_what_cannot_be_edited_safely_is_left_for_a_person(tmp_path: Path, text:
     ],
 )
 def test_the_lines_to_add_take_names_that_are_free(tmp_path: Path, text: str, lines: list[str]) -> None:
-    (left,) = set_up(tmp_path, "main.py", text).by_hand
+    (left,) = set_up(tmp_path, "main.py", text).manual_edits
     assert set(lines) <= set(left.lines)
 
 
 def test_a_module_that_cannot_be_parsed_is_likelier_than_one_further_below(tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text("from flask import Flask\napp = Flask(\n")
-    (left,) = set_up(tmp_path, "tools/mock.py", FLASK).by_hand
+    (left,) = set_up(tmp_path, "tools/mock.py", FLASK).manual_edits
     assert (left.place, left.reason) == ("tools/mock.py", "the application may be in main.py")
 
 
 def test_a_framework_that_is_named_but_not_there(tmp_path: Path) -> None:
-    (left,) = set_up(tmp_path, "notes.txt", "", Framework.FLASK).by_hand
+    (left,) = set_up(tmp_path, "notes.txt", "", Framework.FLASK).manual_edits
     assert (left.place, left.reason) == ("the module with your application", "no Flask application was found here")
 
 
@@ -215,7 +215,7 @@ def test_a_package_is_imported_from_the_folder_above_it(tmp_path: Path) -> None:
 
 def test_equally_likely_modules_are_not_edited(tmp_path: Path) -> None:
     (tmp_path / "admin.py").write_text(FLASK)
-    (left,) = set_up(tmp_path, "shop.py", FLASK).by_hand
+    (left,) = set_up(tmp_path, "shop.py", FLASK).manual_edits
     assert (left.place, left.reason) == ("admin.py or shop.py", "each of them makes an application")
 
 

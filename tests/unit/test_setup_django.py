@@ -59,7 +59,7 @@ def set_up(directory: Path) -> Changes:
         write(change)
     again = plan_setup(find_project(directory)).changes
     assert again.files == []
-    assert [each.place for each in again.by_hand] == [each.place for each in changes.by_hand]
+    assert [each.place for each in again.manual_edits] == [each.place for each in changes.manual_edits]
     return changes
 
 
@@ -71,7 +71,7 @@ def test_a_project_as_startproject_makes_it(tmp_path: Path) -> None:
     project(tmp_path)
     changes = set_up(tmp_path)
     assert names(changes, tmp_path) == ["soundpost.toml", "mysite/settings.py", "mysite/urls.py", "shop/channels.py"]
-    assert changes.by_hand == []
+    assert changes.manual_edits == []
     assert (tmp_path / "mysite/settings.py").read_text() == SETTINGS.replace('["shop"]', f'["shop", {APP}]').replace(
         '["a.B"]', f'["a.B", {MIDDLEWARE}]'
     )
@@ -113,7 +113,7 @@ def test_a_project_as_startproject_makes_it(tmp_path: Path) -> None:
 )
 def test_forms_of_installed_apps(tmp_path: Path, before: str, after: str) -> None:
     project(tmp_path, mysite__settings=SETTINGS.replace('INSTALLED_APPS = ["shop"]', before))
-    assert set_up(tmp_path).by_hand == []
+    assert set_up(tmp_path).manual_edits == []
     assert f"\n{after}\nMIDDLEWARE" in (tmp_path / "mysite/settings.py").read_text()
 
 
@@ -143,7 +143,7 @@ def test_forms_of_installed_apps(tmp_path: Path, before: str, after: str) -> Non
 )
 def test_forms_of_urlpatterns(tmp_path: Path, before: str, after: str) -> None:
     project(tmp_path, mysite__urls=before)
-    assert set_up(tmp_path).by_hand == []
+    assert set_up(tmp_path).manual_edits == []
     assert (tmp_path / "mysite/urls.py").read_text() == after
 
 
@@ -224,10 +224,10 @@ def test_what_cannot_be_edited_safely_is_left_for_a_person(
     project(tmp_path, **files)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.py")}
     changes = set_up(tmp_path)
-    (left,) = [each for each in changes.by_hand if each.place == place and reason in each.reason]
+    (left,) = [each for each in changes.manual_edits if each.place == place and reason in each.reason]
     assert "soundpost" in "".join(left.lines)
     changed = {change.path for change in changes.files}
-    if left.place.startswith("mysite/") and len([each for each in changes.by_hand if each.place == place]) == 1:
+    if left.place.startswith("mysite/") and len([each for each in changes.manual_edits if each.place == place]) == 1:
         path = tmp_path / left.place
         assert path in changed or path.read_bytes() == before[path]
 
@@ -241,7 +241,7 @@ def test_a_read_only_file_and_a_link_to_the_outside_are_left_alone(tmp_path: Pat
     (directory / "mysite/urls.py").symlink_to(outside)
     (directory / "mysite/settings.py").chmod(0o444)
     changes = set_up(directory)
-    reasons = {each.place: each.reason for each in changes.by_hand}
+    reasons = {each.place: each.reason for each in changes.manual_edits}
     assert reasons["mysite/settings.py"] == "it is read-only"
     assert reasons["mysite/urls.py"] == f"it is a link to {outside}, outside of this folder"
     assert outside.read_text() == URLS

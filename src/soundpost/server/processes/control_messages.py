@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from soundpost.server.figures.host_figures import HostFigures
 from soundpost.server.processes.status import Status
 from soundpost.wire.json_text import reader
 
 Command = Literal["status", "figures", "reload", "restart", "restart all", "restart progress", "stop"]
-"""``figures`` asks for the figures of all hosts of the cluster.
+"""Name of a command. ``figures`` returns the figures of all hosts of the cluster.
 
-``restart progress`` asks whether a restart is done; the reply is an error if it failed."""
+``restart progress`` returns whether a restart is done; the reply is an error if the restart failed."""
 MAX_REQUEST: Final = 10_000
 """The maximum size of a request in bytes."""
 MAX_REPLY: Final = 1_048_576
@@ -29,10 +29,11 @@ class ControlRequest(Struct, forbid_unknown_fields=True):
 
 
 class ControlReply(Struct):
-    """A server's reply."""
+    """A server's reply to a command."""
 
     ok: bool
-    said: str = ""
+    message: str = field(default="", name="said")
+    """Answer in words, or the reason of a refusal."""
     status: Status | None = None
     figures: list[HostFigures] | None = None
     """Figures of the host that is asked, and of the others behind it."""

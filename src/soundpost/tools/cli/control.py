@@ -38,7 +38,7 @@ def ask(command: Command, name: str) -> ControlReply:
     if reply is None:
         raise RequestError(0, _not_running(name))
     if not reply.ok:
-        raise RequestError(0, reply.said)
+        raise RequestError(0, reply.message)
     return reply
 
 

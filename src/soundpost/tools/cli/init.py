@@ -13,7 +13,7 @@ from soundpost.tools.setup.frameworks import Framework
 from soundpost.wire.printable import printable
 
 if TYPE_CHECKING:
-    from soundpost.tools.setup.changes import ByHand, Changes
+    from soundpost.tools.setup.changes import Changes, ManualEdit
     from soundpost.tools.setup.plan import Setup
 
 
@@ -59,12 +59,12 @@ def init(
     setup = plan_setup(find_project(directory, framework), replace=force)
     _show(setup, directory)
     if not setup.changes.files:
-        _say_by_hand(setup.changes.by_hand)
-        if not setup.changes.by_hand and not setup.project.unread:
+        _print_manual_edits(setup.changes.manual_edits)
+        if not setup.changes.manual_edits and not setup.project.unread:
             typer.echo("Nothing to do: the project has all of this already.")
         return
     if dry_run:
-        _say_by_hand(setup.changes.by_hand)
+        _print_manual_edits(setup.changes.manual_edits)
         typer.echo("\nNothing was written, because of --dry-run.")
         return
     if not yes and is_terminal():
@@ -106,7 +106,7 @@ def _only_credentials(config: Path, *, force: bool) -> None:
     typer.echo(
         f"Wrote {config} (readable by you only). Start the server with: {soundpost_command()} start --config {config}"
     )
-    _warn_of_rivals(config, Path.cwd())
+    _warn_of_overrides(config, Path.cwd())
 
 
 def _show(setup: Setup, directory: Path) -> None:
@@ -138,7 +138,7 @@ def _write(changes: Changes, directory: Path) -> None:
     written.
     """
     from soundpost.errors import ConfigurationError
-    from soundpost.tools.setup.changes import ByHand
+    from soundpost.tools.setup.changes import ManualEdit
     from soundpost.tools.setup.preview import shown
     from soundpost.tools.setup.source import UneditableError
     from soundpost.tools.setup.writing import write
@@ -151,8 +151,8 @@ def _write(changes: Changes, directory: Path) -> None:
             if change.private:
                 raise ConfigurationError(f"{place}: {error}") from None
             changes.files.remove(change)
-            lines = change.by_hand.lines if change.by_hand else tuple(change.after.decode().splitlines())
-            changes.by_hand.append(ByHand(place, str(error), lines))
+            lines = change.manual_edit.lines if change.manual_edit else tuple(change.after.decode().splitlines())
+            changes.manual_edits.append(ManualEdit(place, str(error), lines))
 
 
 def _finish(setup: Setup, directory: Path) -> None:
@@ -165,9 +165,9 @@ def _finish(setup: Setup, directory: Path) -> None:
     if written:
         typer.echo()
         typer.echo(printable(f"Wrote {', '.join(written)}."))
-    _say_by_hand(setup.changes.by_hand)
+    _print_manual_edits(setup.changes.manual_edits)
     if setup.credentials is not None:
-        _warn_of_rivals(setup.credentials, setup.project.directory)
+        _warn_of_overrides(setup.credentials, setup.project.directory)
     typer.secho("\nNext", bold=True)
     if setup.project.directory.resolve() != Path.cwd():
         typer.echo(printable(f"   cd {setup.project.directory}"))
@@ -175,16 +175,16 @@ def _finish(setup: Setup, directory: Path) -> None:
         typer.echo(printable(f"   {line}".rstrip()))
 
 
-def _say_by_hand(found: list[ByHand]) -> None:
-    from soundpost.tools.setup.preview import by_hand
+def _print_manual_edits(found: list[ManualEdit]) -> None:
+    from soundpost.tools.setup.preview import edit_lines
 
     for each in found:
         typer.echo()
-        for line in by_hand(each):
+        for line in edit_lines(each):
             typer.echo(line)
 
 
-def _warn_of_rivals(config: Path, directory: Path) -> None:
+def _warn_of_overrides(config: Path, directory: Path) -> None:
     """Warn if the environment or ``.env`` would replace the new credentials."""
     from soundpost.config import load
     from soundpost.environment.toml_document import FILE_NAME, read_toml

@@ -39,7 +39,7 @@ def restart(
         raise typer.BadParameter("--wait watches the server of this machine: leave out --all")
     name = server_name(port, config, order="restart")
     later = name_after_restart(name, config) if wait else name
-    typer.echo(printable(ask("restart all" if all else "restart", name).said))
+    typer.echo(printable(ask("restart all" if all else "restart", name).message))
     if wait:
         from soundpost.tools.cli.waiting import wait_for_restart
 
@@ -62,7 +62,7 @@ def stop(
     soundpost stop --wait
     """
     name = server_name(port, config, order="stop")
-    typer.echo(printable(ask("stop", name).said))
+    typer.echo(printable(ask("stop", name).message))
     if wait:
         from soundpost.tools.cli.waiting import wait_for_stop
 
@@ -77,7 +77,7 @@ def reload(port: PortOption = None, config: ConfigOption = None) -> None:
     [bold]Examples[/]
     soundpost reload
     """
-    typer.echo(printable(ask("reload", server_name(port, config, order="reload")).said))
+    typer.echo(printable(ask("reload", server_name(port, config, order="reload")).message))
 
 
 def _asking(*names: str) -> Ask:

@@ -35,7 +35,7 @@ def status(
     reply = ask("status", server_name(port, config))
     found = reply.status
     if found is None:
-        raise RequestError(0, f"the server gives no status: {reply.said}")
+        raise RequestError(0, f"the server gives no status: {reply.message}")
     lines = as_json(found).decode().split("\n") if json else _lines(found, reply.user)
     typer.echo("\n".join(map(printable, lines)))
     if found.draining:

@@ -34,7 +34,7 @@ def wait_for_restart(
             if clock() - heard > MAX_SILENCE:
                 raise RequestError(0, f"the server has not come back within {MAX_SILENCE:g} s: its log has the reason")
         elif not reply.ok:
-            raise RequestError(0, reply.said)
+            raise RequestError(0, reply.message)
         elif reply.done:
             return
         else:

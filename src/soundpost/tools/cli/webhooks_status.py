@@ -34,7 +34,7 @@ def status(
 
     reply = ask("status", server_name(port, config))
     if reply.status is None:
-        raise RequestError(0, f"the server gives no status: {reply.said}")
+        raise RequestError(0, f"the server gives no status: {reply.message}")
     found, is_cluster = reply.status.webhooks, reply.status.redis is not None
     if json:
         lines = as_json(found).decode().split("\n")

@@ -24,7 +24,7 @@ _LISTENING: Final = ("SOUNDPOST_SERVER_", "REVERB_SERVER_")
 def contradictions(files: tuple[EnvFile, ...], public: SourcedAddress | None) -> list[FaultFound]:
     """Return all faults of these files together; ``public`` is the address stated for browsers elsewhere, if any."""
     env = EnvSettings(tuple(file for file in files if not file.source))
-    found = [oddity for file in files for oddity in file.oddities]
+    found = [mistake for file in files for mistake in file.mistakes]
     found += [fault for check in _CHECKS for fault in check(env, public)]
     return found + [fault for file in files if file.source for fault in _in_source(file)]
 

@@ -31,24 +31,24 @@ class Value(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EnvFile:
-    """A ``.env`` file, or a frontend's source file; ``oddities`` are the mistakes of writing in it."""
+    """A ``.env`` file, or a frontend's source file; ``mistakes`` are the mistakes of writing in it."""
 
     label: str
     values: Mapping[str, Value] = field(default_factory=dict)
-    oddities: tuple[FaultFound, ...] = ()
+    mistakes: tuple[FaultFound, ...] = ()
     source: str = ""
     """The text of a frontend's source file; such a file has no variables."""
 
 
 def read_env_file(path: Path, label: str | None = None) -> EnvFile:
-    """Read a file, or the ``.env`` in a directory; ``label`` is its name in messages. A fault becomes an oddity."""
+    """Read a file, or the ``.env`` in a directory; ``label`` is its name in messages. A fault becomes an mistake."""
     label = label or str(path)
     if path.is_dir():
         path, label = path / ".env", str(Path(label) / ".env")
     try:
         text = path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
-        return EnvFile(label, oddities=(FaultFound("env-unreadable", place=label, reason=error.strerror),))
+        return EnvFile(label, mistakes=(FaultFound("env-unreadable", place=label, reason=error.strerror),))
     if path.suffix in (".js", ".ts", ".jsx", ".tsx", ".vue", ".svelte", ".mjs"):
         return EnvFile(label, source=text)
     return _Reading(label).read(text)
@@ -89,7 +89,7 @@ class _Reading:
         if before is not None and before.text != text and _OURS.fullmatch(name):
             self._oddities.append(FaultFound("env-set-twice", place=before.place, line=line))
         self._values[name] = Value(text, self._place(name), unknown[0] if unknown else "")
-        what = _oddity(written)
+        what = _mistake(written)
         if what and _OURS.fullmatch(name):
             self._oddities.append(FaultFound("env-quotes", place=self._place(name), what=what))
 
@@ -97,7 +97,7 @@ class _Reading:
         return f"{self._label}: {name}"
 
 
-def _oddity(written: str) -> str:
+def _mistake(written: str) -> str:
     if any(char in _CURLY for char in written):
         return "typographic quotes"
     if written[:1] in ("'", '"') or written[-1:] in ("'", '"'):

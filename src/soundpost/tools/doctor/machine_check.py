@@ -14,8 +14,8 @@ from soundpost.tools.doctor.examination import ContinuingCheck, Examination
 from soundpost.tools.doctor.findings import FaultFound
 from soundpost.tools.doctor.history_check import check_history
 from soundpost.tools.doctor.kernel_limits import KernelLimits, read_limits
+from soundpost.tools.doctor.local_server import check_server, server_process
 from soundpost.tools.doctor.plan import CheckPlan
-from soundpost.tools.doctor.server_here import check_server, server_process
 from soundpost.tools.doctor.service_files import may_read, service_here
 from soundpost.tools.doctor.socket_rights import user_of_process
 
@@ -27,9 +27,9 @@ _LOGIN: Final = ("WRONGPASS", "NOAUTH", "NOPERM", "AUTH")
 def check_machine(plan: CheckPlan, examination: Examination, proc: Path = Path("/proc")) -> None:
     """Check server, kernel limits, Redis, and the channels that keep events."""
     with ContinuingCheck("machine", examination, plan.inside) as check:
-        for doubt in plan.config_warnings:
+        for warning in plan.config_warnings:
             with check.step("Configuration"):
-                raise FaultFound("configuration-warning", reason=doubt)
+                raise FaultFound("configuration-warning", reason=warning)
         for place in plan.placeholders:
             with check.step("Credentials") as step:
                 step.also_found.append(FaultFound("placeholder-secret", place=place))

@@ -8,7 +8,7 @@ from typing import Final
 
 from soundpost.tools.setup import asgi_edits, flask_edits
 from soundpost.tools.setup.applications import Application, applications
-from soundpost.tools.setup.changes import ByHand, Change, Changes, editable
+from soundpost.tools.setup.changes import Change, Changes, ManualEdit, editable
 from soundpost.tools.setup.frameworks import Framework
 from soundpost.tools.setup.names import imported_modules, with_free_names
 from soundpost.tools.setup.preview import shown
@@ -46,9 +46,9 @@ def plan_application(project: Project) -> Changes:
     lines = LINES[framework]
     if not project.files:
         reason = f"no {framework.display_name} application was found here"
-        return Changes(by_hand=[ByHand("the module with your application", reason, lines)])
+        return Changes(manual_edits=[ManualEdit("the module with your application", reason, lines)])
     path = project.files[0]
-    place = " or ".join(shown(each, project.directory) for each in (path, *project.rivals))
+    place = " or ".join(shown(each, project.directory) for each in (path, *project.alternatives))
     try:
         real = editable(path, project.directory)
         source = PythonSource.read(real)
@@ -58,8 +58,8 @@ def plan_application(project: Project) -> Changes:
         lines = with_free_names(lines, source.tree)
         after = source.with_insertions(_insertions(project, source, found))
     except UneditableError as error:
-        return Changes(by_hand=[ByHand(place, str(error), lines)])
-    change = Change(real, after, before=source.data, encoding=source.encoding, by_hand=ByHand(place, "", lines))
+        return Changes(manual_edits=[ManualEdit(place, str(error), lines)])
+    change = Change(real, after, before=source.data, encoding=source.encoding, manual_edit=ManualEdit(place, "", lines))
     return Changes(files=[change])
 
 
@@ -73,7 +73,7 @@ def _insertions(project: Project, source: PythonSource, found: list[Application]
     """Return the insertions for the application. Raises UneditableError."""
     if project.unread:
         raise UneditableError(f"the application may be in {shown(project.unread[0].path, project.directory)}")
-    if project.rivals:
+    if project.alternatives:
         raise UneditableError("each of them makes an application")
     if project.framework in (Framework.FASTAPI, Framework.STARLETTE):
         asgi_edits.check_lifecycle(project.directory)

@@ -10,7 +10,7 @@ from soundpost.tools.setup.source import UneditableError
 
 
 @dataclass(frozen=True, slots=True)
-class ByHand:
+class ManualEdit:
     """Lines that a person must add to a file, and why."""
 
     place: str
@@ -33,23 +33,23 @@ class Change:
     """True for a new file in place of one that is there, which is thrown away."""
     what: str = ""
     """The file's purpose, for a new file: ``credentials``."""
-    by_hand: ByHand | None = None
+    manual_edit: ManualEdit | None = None
     """Lines to add by hand if the file cannot be written; None for a new file, of which all lines are."""
 
 
 @dataclass(slots=True)
 class Changes:
-    """All that is to do in a project."""
+    """All edits of a project: files to write, edits to make by hand, and notes."""
 
     files: list[Change] = field(default_factory=list)
-    by_hand: list[ByHand] = field(default_factory=list)
+    manual_edits: list[ManualEdit] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """Sentences about what was found, and what follows from it."""
 
     def add(self, other: Changes) -> None:
         """Add the changes of another one."""
         self.files += other.files
-        self.by_hand += other.by_hand
+        self.manual_edits += other.manual_edits
         self.notes += other.notes
 
 

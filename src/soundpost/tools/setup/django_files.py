@@ -9,7 +9,7 @@ from typing import Final
 
 from soundpost.environment.toml_document import is_file
 from soundpost.tools.setup.brackets import append, prepend
-from soundpost.tools.setup.changes import ByHand, Change, Changes, editable
+from soundpost.tools.setup.changes import Change, Changes, ManualEdit, editable
 from soundpost.tools.setup.django_settings import (
     DjangoSettings,
     SettingsFile,
@@ -56,14 +56,17 @@ def plan_django(project: Project) -> Changes:
     changes = Changes()
     if module is None:
         reason = "manage.py does not say which settings module it uses" if project.files else "there is no manage.py"
-        changes.by_hand += [ByHand("the settings", reason, _SETTINGS_LINES), ByHand("the URLs", reason, _URL_LINES)]
+        changes.manual_edits += [
+            ManualEdit("the settings", reason, _SETTINGS_LINES),
+            ManualEdit("the URLs", reason, _URL_LINES),
+        ]
         return changes
     try:
         settings = DjangoSettings(module, project.directory)
     except UneditableError as error:
-        changes.by_hand += [
-            ByHand(f"the settings, {module}", str(error), _SETTINGS_LINES),
-            ByHand("the URLs", str(error), _URL_LINES),
+        changes.manual_edits += [
+            ManualEdit(f"the settings, {module}", str(error), _SETTINGS_LINES),
+            ManualEdit("the URLs", str(error), _URL_LINES),
         ]
         return changes
     _plan_settings(settings, project.directory, changes)
@@ -111,7 +114,7 @@ def _plan_settings(settings: DjangoSettings, directory: Path, changes: Changes) 
             lines.setdefault(file.path, []).append(line)
             files[file.path] = file
         except UneditableError as error:
-            changes.by_hand.append(ByHand(shown(file.path, directory), str(error), (line,)))
+            changes.manual_edits.append(ManualEdit(shown(file.path, directory), str(error), (line,)))
     for path, file in files.items():
         _add(changes, directory, file.source, path, insertions[path], tuple(lines[path]))
 
@@ -158,13 +161,13 @@ def _plan_urls(settings: DjangoSettings, directory: Path, changes: Changes) -> N
     path = module_file(directory, module) if module else None
     if path is None:
         reason = f"there is no module {module}" if module else "the settings name no ROOT_URLCONF as a plain text"
-        changes.by_hand.append(ByHand("the URLs", reason, _URL_LINES))
+        changes.manual_edits.append(ManualEdit("the URLs", reason, _URL_LINES))
         return
     try:
         source = PythonSource.read(editable(path, directory))
         insertions = _url_insertions(source)
     except UneditableError as error:
-        changes.by_hand.append(ByHand(shown(path, directory), str(error), _URL_LINES))
+        changes.manual_edits.append(ManualEdit(shown(path, directory), str(error), _URL_LINES))
         return
     _add(changes, directory, source, path, insertions, _URL_LINES)
 
@@ -246,7 +249,7 @@ def _add(
         real = editable(path, directory)
         after = source.with_insertions(insertions)
     except UneditableError as error:
-        changes.by_hand.append(ByHand(place, str(error), lines))
+        changes.manual_edits.append(ManualEdit(place, str(error), lines))
         return
-    by_hand = ByHand(place, "", lines)
-    changes.files.append(Change(real, after, before=source.data, encoding=source.encoding, by_hand=by_hand))
+    manual_edit = ManualEdit(place, "", lines)
+    changes.files.append(Change(real, after, before=source.data, encoding=source.encoding, manual_edit=manual_edit))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from soundpost.tools.setup.changes import ByHand, Change, Changes, editable
+from soundpost.tools.setup.changes import Change, Changes, ManualEdit, editable
 from soundpost.tools.setup.search import read_small
 from soundpost.tools.setup.source import UneditableError
 
@@ -27,9 +27,11 @@ def plan_gitignore(path: Path) -> Changes:
         before = real.read_bytes()
     except (UneditableError, OSError) as error:
         reason = str(error) if isinstance(error, UneditableError) else "it cannot be read"
-        return Changes(by_hand=[ByHand(".gitignore", reason, (line,))])
-    by_hand = ByHand(".gitignore", "", (line,))
-    return Changes(files=[Change(real, _with_line(before, line), before=before, encoding="latin-1", by_hand=by_hand)])
+        return Changes(manual_edits=[ManualEdit(".gitignore", reason, (line,))])
+    manual_edit = ManualEdit(".gitignore", "", (line,))
+    return Changes(
+        files=[Change(real, _with_line(before, line), before=before, encoding="latin-1", manual_edit=manual_edit)]
+    )
 
 
 def _with_line(before: bytes, line: str) -> bytes:

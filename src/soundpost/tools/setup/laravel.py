@@ -9,7 +9,7 @@ from typing import Final
 
 from soundpost.config.credentials import generate
 from soundpost.errors import ConfigurationError
-from soundpost.tools.setup.changes import ByHand, Change, Changes, editable
+from soundpost.tools.setup.changes import Change, Changes, ManualEdit, editable
 from soundpost.tools.setup.project import Project
 from soundpost.tools.setup.search import read_small
 from soundpost.tools.setup.source import UneditableError
@@ -60,7 +60,7 @@ def _with_lines(path: Path, before: bytes, missing: dict[str, str]) -> Change:
     ended = before if not before or before.endswith(b"\n") else before + line_break
     lines = tuple(f"{name}={value}" for name, value in missing.items())
     after = ended + line_break + b"".join(line.encode() + line_break for line in lines)
-    return Change(path, after, before=before, encoding="latin-1", by_hand=ByHand(".env", "", lines))
+    return Change(path, after, before=before, encoding="latin-1", manual_edit=ManualEdit(".env", "", lines))
 
 
 def _notes(project: Project, present: dict[str, str]) -> list[str]:

@@ -135,7 +135,7 @@ def _steps(project: Project, command: str) -> _Steps:
 def _application(project: Project) -> _Application:
     if not project.files or project.framework is Framework.DJANGO:
         return _Application()
-    candidates = [_read(path, project) for path in (project.files[0], *project.rivals)]
+    candidates = [_read(path, project) for path in (project.files[0], *project.alternatives)]
     candidates = [each for each in candidates if each.has_extension] or candidates
     first = candidates[0]
     if len(candidates) > 1:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from soundpost.redaction import REDACTED
-from soundpost.tools.setup.changes import ByHand, Change, Changes
+from soundpost.tools.setup.changes import Change, Changes, ManualEdit
 from soundpost.wire.printable import printable
 
 _SECRET: Final = re.compile(
@@ -20,7 +20,7 @@ _SECRET: Final = re.compile(
 def summary(changes: Changes, directory: Path) -> Iterator[str]:
     """Yield a line for each file: what happens to it, its path, and its purpose, or the reason to leave it alone."""
     rows = [(_verb(change), shown(change.path, directory), change.what) for change in changes.files]
-    rows += [("by hand", each.place, each.reason) for each in changes.by_hand]
+    rows += [("by hand", each.place, each.reason) for each in changes.manual_edits]
     width = max((len(place) for _, place, _ in rows), default=0)
     for verb, place, what in rows:
         yield printable(f"{verb:<8} {place:<{width}}  {what}".rstrip())
@@ -44,7 +44,7 @@ def differences(change: Change, directory: Path) -> Iterator[str]:
         yield printable(_SECRET.sub(rf"\1{REDACTED}", line)).replace("\\t", "\t")
 
 
-def by_hand(each: ByHand) -> Iterator[str]:
+def edit_lines(each: ManualEdit) -> Iterator[str]:
     """Yield the lines that a person must add, with the reason."""
     reason = f", as {each.reason}" if each.reason else ""
     yield printable(f"Add by hand to {each.place}{reason}:")

@@ -37,7 +37,7 @@ class Project:
     """Modules that cannot be parsed, and are likelier to have the application than the files found."""
 
     @property
-    def rivals(self) -> tuple[Path, ...]:
+    def alternatives(self) -> tuple[Path, ...]:
         """The files that may as well be the one with the application as the first: neither depth nor name tells."""
         if not self.files:
             return ()

@@ -28,7 +28,7 @@ from soundpost.tools.doctor.service_files import service_here
 if TYPE_CHECKING:
     from soundpost.server.processes.status import Status
 
-_PATIENCE: Final = 4.0
+_ANSWER_TIMEOUT: Final = 4.0
 """Seconds in which a server of the same machine answers."""
 _MORE_ATTEMPTS: Final = 3
 """Connections after one that got no answer: with workers, another one may answer."""
@@ -41,7 +41,7 @@ _OTHER_APPS: Final = ("app-id-unknown", "app-key-mismatch", "app-secret-wrong")
 def check_server(plan: CheckPlan, inside: BaseUrl) -> str:
     """Return a message for a server that runs with the configuration here. Raises FaultFound."""
     try:
-        with timeouts.at_most(_PATIENCE):
+        with timeouts.at_most(_ANSWER_TIMEOUT):
             response = _health(inside)
     except FaultFound as found:
         raise _without_answer(found, plan, inside) from None
@@ -89,7 +89,7 @@ def _hanging(plan: CheckPlan, inside: BaseUrl) -> FaultFound:
     if 0 < len(stopped) < len(workers):  # each connection may have led to one of these by chance
         return _worker_hangs(f"{len(stopped)} of {len(workers)} workers", stopped)
     for number in range(1, _MORE_ATTEMPTS + 1 if workers else 1):
-        with suppress(FaultFound), timeouts.at_most(_PATIENCE / 4):
+        with suppress(FaultFound), timeouts.at_most(_ANSWER_TIMEOUT / 4):
             _health(inside)
             return _worker_hangs(f"{number} of {number + 1} connections", stopped)
     return FaultFound(
@@ -98,7 +98,7 @@ def _hanging(plan: CheckPlan, inside: BaseUrl) -> FaultFound:
         where=inside.unix_socket or f"port {inside.port}",
         process="" if process is None else f" (process {process})",
         pid=process,
-        seconds=f"{min(_PATIENCE, timeouts.ANSWER):g}",
+        seconds=f"{min(_ANSWER_TIMEOUT, timeouts.ANSWER):g}",
         state=": it was stopped by a signal (SIGSTOP)" if is_stopped else "",
     )
 
