@@ -32,7 +32,7 @@ class Build(Struct, frozen=True):
     compiled_modules: int
     """The number of modules that mypyc has compiled; 0 for pure Python."""
     why_pure: str
-    """Why no module is compiled; empty if some are."""
+    """Reason why no module is compiled; empty if some are."""
     c_extensions: list[str]
     """Names of the parts written in C that are there."""
     missing_c_extensions: list[str]

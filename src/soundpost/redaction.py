@@ -1,6 +1,7 @@
 """Redaction: values in messages, logs and representations, without the secrets in them.
 
-This module alone decides which parts of a URL, setting or object are shown. A value that cannot be parsed is hidden.
+Only the functions here decide which parts of a URL, setting or object are shown. A value that cannot be parsed is
+hidden.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ class Channel:
             self.position = str(self.resumption.position)
 
     async def receive(self, frame: Frame) -> None:
-        """Take an event."""
+        """Handle an event of the channel."""
         if frame.event == f"{INTERNAL}member_added":
             self.members.add(frame.content())
         elif frame.event == f"{INTERNAL}member_removed":

@@ -26,19 +26,23 @@ from soundpost.errors import ConfigurationError
 
 
 class Client:
-    """A client of the app with this key; connects when entered with ``async with``.
+    """A client of one app of a Pusher-compatible server; connects when entered with ``async with``.
 
-    ``base_url`` is the server's address with its path prefix, if any; http and ws are the same here, as are https and
-    wss. A query of the address is sent along. ``auth`` authorizes private and presence channels: ``with_secret(…)``,
-    ``from_endpoint(…)``, or any callable. ``verify=False`` takes any certificate. The client reconnects if the server
-    sends more than ``max_message_size`` bytes in one message. ``on_status`` is called with a text when the connection
-    is lost, when it is back, and when missed events follow. Raises ConfigurationError for a wrong argument. Entering
-    raises RequestError when no server answers, ConnectionRefused when the server refuses the connection.
+    - ``base_url``: the server's address, with its path prefix if there is one. http and ws mean the same, and so do
+      https and wss. A query is sent too.
+    - ``key``: the app's key.
+    - ``auth``: authorizes private and presence channels: ``with_secret(…)``, ``from_endpoint(…)``, or any callable.
+    - ``verify``: False accepts any certificate.
+    - ``max_message_size``: bytes of one message. The client reconnects if the server sends more.
+    - ``on_status``: called with a text when the connection is lost, when it is back, and when missed events follow.
 
-    Iterating over the client gives the events of all channels that are not read by themselves, and those of the
-    connection (``pusher:error``, ``channel`` None). Where events are missing stands a :class:`Gap`. Up to 1,000 events
-    wait for each reader. A channel with a history gets more from there when its reader has caught up. On other channels
-    the oldest are dropped, and the reader's ``missed`` counts them.
+    Raises ConfigurationError for a wrong argument. Entering raises RequestError when no server answers,
+    ConnectionRefused when the server refuses the connection.
+
+    Iterating over the client gives the events of all channels that have no reader of their own, and the events of the
+    connection (``pusher:error``, ``channel`` None). A :class:`Gap` stands for missing events. Up to 1,000 events wait
+    for each reader. If more come, a channel with a history fetches them from there later. On other channels the oldest
+    events are dropped, and the reader's ``missed`` counts them.
     """
 
     def __init__(
@@ -122,17 +126,17 @@ class Client:
     ) -> Subscription:
         """Subscribe to a channel, now and after every reconnection; ``auth`` replaces the client's for this channel.
 
-        Await the subscription to know that the server accepted it, or iterate over its events; both raise the refusal.
-        Without either, a refusal is an event ``pusher:subscription_error`` of the client. A channel that is subscribed
-        to already gives the same subscription. While the connection is lost, awaiting waits for the next one. With
-        ``subscription_events`` the events contain ``pusher:subscription_succeeded`` after every reconnection, and
-        ``pusher:subscription_count`` from servers that count.
+        Await the subscription to wait for the server's acceptance, or iterate over its events; both raise the refusal.
+        If the program does neither, a refusal is an event ``pusher:subscription_error`` of the client. For a channel
+        that is subscribed to already, the same subscription is returned. While the connection is lost, awaiting waits
+        for the next one. With ``subscription_events`` the events contain ``pusher:subscription_succeeded`` after every
+        reconnection, and ``pusher:subscription_count`` from servers that count.
 
-        On a channel with a history the events begin ``after`` a position, such as ``Event.position`` or
-        ``broadcast.position(channel)`` gave it, or with the last ``rewind`` events, if the server allows that many.
-        Without a history ``rewind`` does nothing, and ``after`` gives a :class:`Gap` first. Raises PositionError for
-        another text, ConfigurationError for both at once, and for another start of a channel that is subscribed to.
-        Raises RuntimeError if the client is not connected.
+        On a channel with a history the events begin ``after`` a position, such as ``Event.position`` or the result of
+        ``broadcast.position(channel)``, or with the last ``rewind`` events, if the server allows that many.
+        Without a history ``rewind`` does nothing, and ``after`` gives a :class:`Gap` first. Raises PositionError for a
+        text that is not a position, ConfigurationError for both at once, and for another start of a channel that is
+        subscribed to. Raises RuntimeError if the client is not connected.
         """
         check_function(auth, "auth", AUTHORIZER)
         name, start_position = text(channel, "a channel's name"), start_position_of(after, rewind)

@@ -141,7 +141,7 @@ class PusherSocket:
             raise LostError(Lost(error_code(content), text_of(content, "message")))
         if frame.event != "pusher:connection_established" or "socket_id" not in content:
             raise RequestError(0, f"{where} does not speak the Pusher protocol")
-        # It is signed for each private channel: a server that may choose the text would get any signature it likes.
+        # The id is signed for each private channel: with an arbitrary text, a server could get any signature.
         self.socket_id = text_of(content, "socket_id")
         wrong = socket_ids.fault(self.socket_id)
         if wrong is not None:
@@ -167,7 +167,9 @@ class PusherSocket:
 
     def _end(self, closed: ConnectionClosed) -> Lost:
         sent, received = closed.sent, closed.rcvd
-        if sent is not None and (received is None or closed.rcvd_then_sent is False):  # this client ended it
+        if sent is not None and (
+            received is None or closed.rcvd_then_sent is False
+        ):  # this client closed the connection
             if sent.code == TOO_BIG:
                 limit = f"the server sent a message of more than max_message_size, {self._max_message_size:,} bytes"
                 return Lost(sent.code, limit)

@@ -10,7 +10,7 @@ from enum import Enum, auto
 from typing import Final
 
 _MAX_DELAY: Final = 30.0
-"""Seconds."""
+"""Seconds between two attempts, at most."""
 
 
 class Action(Enum):

@@ -13,7 +13,7 @@ import dramatiq
 from soundpost.contrib.sending import MAX_BACKOFF, MAX_RETRIES, TASK, Payload, QueueDelivery, send
 
 _SECOND: Final = 1000
-"""Milliseconds."""
+"""One second in milliseconds."""
 
 
 def _send(messages: Payload) -> None:

@@ -65,7 +65,7 @@ class SoundpostInstrumentor:
 
 
 class _BroadcastTracer:
-    """A :class:`soundpost.broadcasting.tracing.Tracer`."""
+    """Tracer of broadcasts; a :class:`soundpost.broadcasting.tracing.Tracer`."""
 
     def __init__(self, tracer: trace.Tracer) -> None:
         self._tracer = tracer
@@ -112,7 +112,7 @@ class _BroadcastTracer:
 
 
 class _HandlerTracer:
-    """A :class:`soundpost.webhooks.tracing.HandlerTracer`."""
+    """Tracer of webhook handlers; a :class:`soundpost.webhooks.tracing.HandlerTracer`."""
 
     def __init__(self, tracer: trace.Tracer) -> None:
         self._tracer = tracer

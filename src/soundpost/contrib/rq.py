@@ -19,8 +19,8 @@ from soundpost.errors import BroadcastError, ConfigurationError
 _BACKOFF: Final = (0.5, 1.0, 2.0, 4.0)
 """Seconds between the attempts of one run."""
 _MAX_RUNS: Final = 4
-_KEEP_FAILED: Final = 7 * 24 * 3600
-"""Seconds."""
+_FAILED_JOB_TTL: Final = 7 * 24 * 3600
+"""Seconds for which RQ keeps a failed job."""
 
 _connection: Any = None
 _retry: Any = Retry(max=_MAX_RUNS - 1)
@@ -64,7 +64,7 @@ class RqDelivery(QueueDelivery):
             payload,
             retry=_retry,
             result_ttl=0,
-            failure_ttl=_KEEP_FAILED,
+            failure_ttl=_FAILED_JOB_TTL,
             description=f"{payload[0]['n']} on {', '.join(payload[0]['c'][:3])}",
         )
 

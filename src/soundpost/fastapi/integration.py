@@ -41,12 +41,15 @@ class DependencyRoutes(ChannelRoutes):
 class Soundpost(integration.Soundpost):
     """Broadcasting for one application.
 
-    ``settings``, a mapping or keywords, are those of :func:`soundpost.configure`. They configure ``broadcaster``, by
-    default the process's :func:`soundpost.broadcast`; without settings, the broadcaster stays as it is.
-    ``channels`` are the channel routes, by default new ones, ``webhooks`` the handlers of webhooks, by default those of
-    :mod:`soundpost.webhooks`. Raises ConfigurationError for wrong settings.
+    - ``settings``: a mapping, or keywords, with the settings of :func:`soundpost.configure`. Without settings, the
+      broadcaster stays as it is.
+    - ``broadcaster``: the broadcaster that the settings configure, by default :func:`soundpost.broadcast`.
+    - ``channels``: the channel routes, by default new ones.
+    - ``webhooks``: the handlers of webhooks, by default those of :mod:`soundpost.webhooks`.
 
-    Functions decorated by ``channels`` are called like path operations: with ``Depends``, validation, and the
+    Raises ConfigurationError for wrong settings.
+
+    FastAPI calls the functions of channel routes like path operations: with ``Depends``, validation, and the
     application's ``dependency_overrides``. A parameter ``user`` without a dependency gets the user of :meth:`router`,
     a parameter ``ctx`` the :class:`~soundpost.broadcasting.authorization.Context`.
     """

@@ -22,12 +22,15 @@ _ENTERED: Final = "soundpost.socket_id"
 class Soundpost(BaseExtension):
     """Broadcasting for Flask: ``Soundpost(app)``, or ``sp.init_app(app)`` for each application of a factory.
 
-    Settings come from ``app.config`` and from the environment. They configure ``broadcaster``, by default the
-    process's :func:`soundpost.broadcast`. ``channels`` are the channel routes, by default :data:`soundpost.channels`,
-    ``webhooks`` the handlers of webhooks, by default those of :mod:`soundpost.webhooks`.
-    Applications with different servers in one process need an extension each, with a ``broadcaster`` and ``channels``
-    of its own. ``url_prefix`` is the path before the auth routes, by default ``SOUNDPOST_URL_PREFIX`` of ``app.config``
-    or ``/broadcasting``. The user is Flask-Login's ``current_user`` unless there is a ``user_loader``.
+    - ``broadcaster``: the broadcaster to configure, by default :func:`soundpost.broadcast`.
+    - ``channels``: the channel routes, by default :data:`soundpost.channels`.
+    - ``webhooks``: the handlers of webhooks, by default those of :mod:`soundpost.webhooks`.
+    - ``url_prefix``: the path before the auth routes, by default ``SOUNDPOST_URL_PREFIX`` of ``app.config`` or
+      ``/broadcasting``.
+
+    Settings come from ``app.config`` and from the environment. The user is Flask-Login's ``current_user`` unless there
+    is a ``user_loader``. Applications with different servers in one process need an extension each, with a
+    ``broadcaster`` and ``channels`` of its own.
     """
 
     def init_app(self, app: Flask) -> None:

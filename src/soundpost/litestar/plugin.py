@@ -45,11 +45,14 @@ AnyRequest = Request[Any, Any, Any]
 class SoundpostPlugin(InitPlugin):
     """Broadcasting for Litestar: auth routes, and a dependency ``broadcaster`` for handlers.
 
-    ``settings`` are those of :func:`soundpost.configure`, by default the environment's. They configure
-    ``broadcaster``, by default the process's :func:`soundpost.broadcast`. ``user`` returns the user of a request, or
-    None for nobody, and may be a coroutine function; by default Litestar's authentication finds the user. ``channels``
-    are the channel routes, by default :data:`soundpost.channels`, ``webhooks`` the handlers of webhooks, by default
-    those of :mod:`soundpost.webhooks`. ``url_prefix`` is the path before the routes.
+    - ``settings``: the settings of :func:`soundpost.configure`, by default the environment's.
+    - ``user``: a function, perhaps a coroutine function, that returns the user of a request, or None for nobody. By
+      default Litestar's authentication finds the user.
+    - ``broadcaster``: the broadcaster that the settings configure, by default :func:`soundpost.broadcast`.
+    - ``channels``: the channel routes, by default :data:`soundpost.channels`.
+    - ``webhooks``: the handlers of webhooks, by default those of :mod:`soundpost.webhooks`.
+    - ``url_prefix``: the path before the routes.
+
     Raises ConfigurationError for wrong settings.
     """
 

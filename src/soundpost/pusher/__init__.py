@@ -1,6 +1,6 @@
 """A typed drop-in for PyPI's ``pusher``: ``from soundpost.pusher import Pusher``, and ``AsyncPusher`` for asyncio.
 
-It works with Soundpost, Reverb, Pusher itself and every other server with Pusher's HTTP API.
+The client works with Soundpost, Reverb, Pusher itself and every other server with Pusher's HTTP API.
 """
 
 from soundpost.pusher.clients import AsyncPusher, Pusher

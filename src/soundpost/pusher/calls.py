@@ -21,7 +21,7 @@ from soundpost.wire import socket_id as socket_ids
 from soundpost.wire.channel_names import fault, kind_of
 
 MAX_USER_ID = 200
-"""Characters."""
+"""Characters of a user id, at most."""
 
 
 class Call(NamedTuple):

@@ -49,10 +49,13 @@ FindUser = Callable[[Request], Any]
 class Soundpost:
     """Broadcasting for one application.
 
-    ``settings``, a mapping or keywords, are those of :func:`soundpost.configure`. They configure ``broadcaster``, by
-    default the process's :func:`soundpost.broadcast`; without settings, the broadcaster stays as it is. ``channels``
-    are the channel routes, by default :data:`soundpost.channels`, ``webhooks`` the handlers of webhooks, by default
-    those of :mod:`soundpost.webhooks`. Raises ConfigurationError for wrong settings.
+    - ``settings``: a mapping, or keywords, with the settings of :func:`soundpost.configure`. Without settings, the
+      broadcaster stays as it is.
+    - ``broadcaster``: the broadcaster that the settings configure, by default :func:`soundpost.broadcast`.
+    - ``channels``: the channel routes, by default :data:`soundpost.channels`.
+    - ``webhooks``: the handlers of webhooks, by default those of :mod:`soundpost.webhooks`.
+
+    Raises ConfigurationError for wrong settings.
     """
 
     def __init__(

@@ -55,7 +55,7 @@ class WebhookEndpoint:
     """An endpoint that verifies webhooks and calls their handlers, with settings for the framework it belongs to."""
 
     webhooks: Webhooks
-    """The handlers."""
+    """The handlers of webhooks."""
     settings: Callable[[], BroadcastSettings]
     """Returns the application's settings, whose apps sign; may raise ConfigurationError."""
     run_async: Callable[[Awaitable[Any]], Any] | None = None

@@ -137,7 +137,7 @@ class ConnectionEvent(WebhookEvent, frozen=True, kw_only=True):
 
     socket_id: str
     address: str | None = None
-    """The client's address."""
+    """IP address of the client."""
     origin: str | None = None
     """Header ``Origin`` of the page that connected."""
     user_id: str | None = None

@@ -1,6 +1,6 @@
 """Patterns of full channel names, by which a handler chooses its channels: ``presence-room.{room:int}``.
 
-They are those of channel routes, with the prefix, and with ``*`` for any characters.
+The patterns are those of channel routes, with the prefix, and with ``*`` for any characters.
 """
 
 from __future__ import annotations

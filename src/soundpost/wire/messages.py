@@ -38,7 +38,7 @@ class ClientMessage(msgspec.Struct):
 
 
 class Subscribe(msgspec.Struct):
-    """Data of ``pusher:subscribe``."""
+    """Data of a client's ``pusher:subscribe``."""
 
     channel: str
     auth: "_Text" = None
@@ -53,13 +53,13 @@ class Subscribe(msgspec.Struct):
 
 
 class Unsubscribe(msgspec.Struct):
-    """Data of ``pusher:unsubscribe``."""
+    """Data of a client's ``pusher:unsubscribe``."""
 
     channel: str
 
 
 class SignIn(msgspec.Struct):
-    """Data of ``pusher:signin``."""
+    """Data of a client's ``pusher:signin``."""
 
     auth: str
     user_data: str

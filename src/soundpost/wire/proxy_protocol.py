@@ -27,7 +27,7 @@ _ADDRESSES: Final = {0: 0, _INET: 12, _INET6: 36, _UNIX: 216}
 
 
 class ProxyHeader(NamedTuple):
-    """A decoded header."""
+    """A decoded header of the PROXY protocol."""
 
     source: str | None
     """The client's address; None if the proxy speaks for itself (a health check), or its client has none."""

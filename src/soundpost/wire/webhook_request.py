@@ -39,7 +39,7 @@ def is_signature(signature: str, secret: str, body: bytes) -> bool:
 def webhook_headers(key: str, secret: str, body: bytes, version: str, own: Mapping[str, str]) -> dict[str, str]:
     """Return the headers of a request with ``body``, signed by an app's ``key`` and ``secret``.
 
-    ``own`` are headers of the endpoint's settings. They may replace ``User-Agent``, which names soundpost's
+    ``own`` are headers of the endpoint's settings. These headers may replace ``User-Agent``, which names soundpost's
     ``version``, but none of Pusher's headers.
     """
     fixed = {

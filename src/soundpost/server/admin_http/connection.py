@@ -141,7 +141,7 @@ class AdminConnection(asyncio.Protocol):
     # Parser
 
     def on_message_begin(self) -> None:
-        """Begin a request."""
+        """Reset the state for a new request."""
         self._new_request()
 
     def _new_request(self) -> None:

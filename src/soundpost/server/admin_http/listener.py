@@ -108,7 +108,7 @@ def check_address(now: tuple[str, int] | None, then: tuple[str, int], *, name: s
     if then == now:
         return
     host, port = then
-    is_free_then = now is not None and port == now[1]  # this process holds it
+    is_free_then = now is not None and port == now[1]  # this process holds the port
     for sock in _bound(host, 0 if is_free_then else port, f"[{name}]"):
         sock.close()
 

@@ -47,7 +47,7 @@ class AdminRequest:
 
 
 class AdminResponse(NamedTuple):
-    """Whole response."""
+    """Response with its whole body."""
 
     status: int = 200
     body: bytes = b""
@@ -67,7 +67,7 @@ class AdminResponse(NamedTuple):
 class AdminStream(NamedTuple):
     """Response whose parts are sent as they come, until the iterator ends or the client is gone.
 
-    The iterator is closed then. It is asked for the next part only when the client has taken the last one.
+    At the end the iterator is closed. The next part is requested only after the client has taken the last one.
     """
 
     parts: AsyncIterator[bytes]

@@ -142,7 +142,7 @@ class Dashboard:
         hand_over({"sessions": self.access.sessions.as_bytes}, _NAME, loss="operators have to log in again")
 
     async def stop(self) -> None:
-        """Serve no more."""
+        """Stop serving the dashboard."""
         await self.listener.stop()
 
     # Requests

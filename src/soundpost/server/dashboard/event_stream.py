@@ -16,5 +16,5 @@ ALIVE: Final = b":\n\n"
 
 
 def event(value: Any) -> bytes:
-    """Return one message."""
+    """Return the text of one server-sent event."""
     return b"data: %b\n\n" % msgspec.json.encode(value)

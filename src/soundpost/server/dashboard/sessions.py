@@ -65,7 +65,7 @@ class Sessions:
         return session
 
     def end(self, token: str) -> None:
-        """End a session."""
+        """End the session of a token."""
         self._sessions.pop(_key(token), None)
 
     def as_bytes(self) -> bytes:

@@ -22,7 +22,7 @@ class WorkerFigures(Struct):
     cpu: float = 0.0
     """Seconds of CPU time since the start of this process."""
     memory: int = 0
-    """Resident bytes."""
+    """Resident memory in bytes."""
     lag_max: float = 0.0
     """Longest time within the last 5 s for which the event loop did other things, in seconds."""
     restarts: int = 0
@@ -86,7 +86,7 @@ class HostFigures(Struct, kw_only=True):
     webhooks: list[EndpointFigures] = field(default_factory=list)
     """Figures of the endpoints of webhooks that this host sends to."""
     redis: RedisFigures | None = None
-    """None on a host that serves alone."""
+    """State of Redis; None on a host that serves alone."""
     certificate_ends_at: float | None = None
     """End of the certificate's validity; None without TLS."""
 

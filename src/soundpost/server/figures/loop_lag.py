@@ -35,12 +35,12 @@ class LoopLag:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begin to tick."""
+        """Start the timer."""
         self._due = self._clock() + _INTERVAL
         self._timer = self._call_later(_INTERVAL, self._tick)
 
     def stop(self) -> None:
-        """Tick no more."""
+        """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
 

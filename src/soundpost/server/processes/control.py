@@ -76,7 +76,7 @@ class ControlServer:
         )
 
     def stop(self) -> None:
-        """Listen no more."""
+        """Close the control socket, and remove its file."""
         if self._listener is None or self._path is None:
             return
         self._listener.close()

@@ -15,9 +15,9 @@ Command = Literal["status", "figures", "reload", "restart", "restart all", "rest
 
 ``restart progress`` returns whether a restart is done; the reply is an error if the restart failed."""
 MAX_REQUEST: Final = 10_000
-"""The maximum size of a request in bytes."""
+"""Size of a request in bytes, at most."""
 MAX_REPLY: Final = 1_048_576
-"""The maximum size of a reply in bytes."""
+"""Size of a reply in bytes, at most."""
 TIMEOUT: Final = 5.0
 """Seconds until a request, or its reply, must have come."""
 

@@ -44,7 +44,7 @@ class LoopWatchdog:
         threading.Thread(target=self._watch, name="soundpost-watchdog", daemon=True).start()
 
     def stop(self) -> None:
-        """End the watch."""
+        """Stop watching the event loop."""
         self._stopped.set()
         self._timer.cancel()
 

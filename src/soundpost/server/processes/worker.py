@@ -113,7 +113,7 @@ class Worker:
 
 
 def main() -> None:
-    """Run a worker."""
+    """Run a worker with the descriptors on the command line."""
     log_as_parent("worker")
     if int(sys.argv[1]) != HUB_PROTOCOL:
         log.critical("this worker has another version of the code than the server: stop the server and start it again")

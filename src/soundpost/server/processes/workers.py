@@ -150,7 +150,7 @@ class Workers:
         await self._pool.figures.ask(self._pool.all)
         apps = self.operators_node.figures.apps if "operators_node" in self.__dict__ else {}
         own = with_process(NodeFigures(apps=apps, lag=self._lag_figures, lag_max=self._lag.recent))
-        own.max_open_files = own.open_files  # it has no clients: its room is none for theirs
+        own.max_open_files = own.open_files  # the parent has no clients: its limit does not count for theirs
         return host_figures(
             self._pool.figures.total(own),
             [worker_figures(0, os.getpid(), own), *self._pool.figures.lines(self._pool.workers)],

@@ -26,9 +26,9 @@ class Answer(NamedTuple):
     fault: str = ""
     """The reason why no answer came, in words."""
     retry_after: str = ""
-    """The header ``Retry-After``."""
+    """Value of the header ``Retry-After``."""
     location: str = ""
-    """The header ``Location``."""
+    """Value of the header ``Location``."""
 
     @property
     def is_success(self) -> bool:

@@ -23,7 +23,7 @@ class EndpointUrl(NamedTuple):
     port: int
     host_header: str
     target: str
-    """Path and query."""
+    """Path and query, as in the first line of a request."""
     credentials: str
     """The header ``Authorization`` for user name and password, empty without them."""
 

@@ -23,7 +23,7 @@ class EndpointFigures(Struct, frozen=True):
     last_status: int | None = None
     """HTTP status of the last answer; None if there was none, or if the last attempt got no answer."""
     last_error: str = ""
-    """Why the last attempt failed; empty after one that succeeded."""
+    """Reason why the last attempt failed; empty after a success."""
     stopped: bool = False
     """True after the endpoint answered 410: it gets nothing more until a reload or restart of the server."""
     failed_attempts: int = 0

@@ -149,7 +149,7 @@ class _KeptConnection:
             self.close()
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the kept connection, if there is one."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -75,7 +75,7 @@ class LateClient:
             then(Answer(0, str(error)))
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections to the endpoint."""
         self._is_closed = True
         if self._opened.done():
             self._close(self._opened)

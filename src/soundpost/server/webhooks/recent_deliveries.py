@@ -44,7 +44,7 @@ class RecentDeliveries:
             kept.events = ()
 
     def newest_first(self) -> list[DeliveryLine]:
-        """Return all deliveries."""
+        """Return all remembered deliveries, newest first."""
         return [
             kept.line if kept.events else replace(kept.line, can_be_sent_again=False) for kept in reversed(self._kept)
         ]

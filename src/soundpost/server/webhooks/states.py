@@ -16,7 +16,7 @@ from soundpost.core.webhooks import BEGINS, HELD, WebhookEvent
 from soundpost.server.webhooks.waiting_event import WaitingEvent
 
 State = tuple[str, str, str]
-"""What :attr:`soundpost.core.webhooks.WebhookEvent.state` returns: name of the beginning, channel, user id."""
+"""Value of :attr:`soundpost.core.webhooks.WebhookEvent.state`: name of the first event, channel, user id."""
 
 
 class Taken(NamedTuple):

@@ -50,7 +50,7 @@ class ApiConnection:
             raise ConnectionError(f"no HTTP: {error}") from None
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection, if it is open."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

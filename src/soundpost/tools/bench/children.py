@@ -56,9 +56,9 @@ class Child:
         return child
 
     async def send(self, command: ChildCommand) -> None:
-        """Send a command."""
+        """Send a command to the process."""
         assert self._process.stdin is not None
-        with suppress(ConnectionError):  # that it has ended shows in wait_for()
+        with suppress(ConnectionError):  # wait_for() reports a process that has ended
             self._process.stdin.write(encode(command) + b"\n")
             await self._process.stdin.drain()
 

@@ -108,7 +108,7 @@ class BenchClient(asyncio.Protocol):
         self._subscribe()
 
     def ping(self) -> None:
-        """Send a ping."""
+        """Send a ``pusher:ping``, and note the time."""
         self.pinged_at = time.monotonic_ns()
         self._send_text(_PING)
 
@@ -125,7 +125,7 @@ class BenchClient(asyncio.Protocol):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Send the handshake."""
+        """Send the opening handshake."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop has classes of its own
         self._transport.write(self._request)
 

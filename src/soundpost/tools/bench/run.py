@@ -119,7 +119,7 @@ class _Phases:
         self.machine_busy: float | None = None
 
     async def connect(self) -> None:
-        """Open all connections."""
+        """Open all connections, in all processes."""
         command = Connect(connect_limit(self._settings.connections))
         await self._unless_interrupted(
             send_to_all([*self._receivers, self._publisher], command, ChildReady),

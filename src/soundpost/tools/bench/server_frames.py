@@ -1,7 +1,7 @@
 """WebSocket frames from a client's side (RFC 6455): a server's frames read, a client's frames masked. No I/O.
 
-``wire.frames`` is the server's side: its reader insists on masks and is strict about what clients may do. This one
-takes what a server sends, in reads of any size, and is short.
+``wire.frames`` is the server's side: its reader insists on masks and is strict about what clients may do. The reader
+here takes what a server sends, in reads of any size.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from soundpost.tools.bench.scenario import BenchSettings, Scenario
 
 
 def print_report(report: BenchReport, console: Console) -> None:
-    """Print a report."""
+    """Print a report as a table."""
     console.print(f"[bold]{escape(_title(report))}[/]", highlight=False, soft_wrap=True)
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="cyan", no_wrap=True)

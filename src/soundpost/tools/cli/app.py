@@ -44,7 +44,7 @@ class ErrorsInOneLine(PlainGroup):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command."""
+        """Run the command; print an error of this package in one line."""
         try:
             return super().invoke(ctx)
         except SoundpostError as error:

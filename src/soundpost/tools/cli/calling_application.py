@@ -18,7 +18,7 @@ class CallingApplication(NamedTuple):
     """An application, and the folder in which its settings look for ``.env`` and ``soundpost.toml``."""
 
     server: ApplicationServer | None
-    """None if the settings name no server, and for a command of ``soundpost`` itself."""
+    """Server of the settings; None if they name no server, and for a command of ``soundpost`` itself."""
     directory: Path
     program: str = "soundpost"
     """Name by which the commands are called: ``manage.py soundpost``."""

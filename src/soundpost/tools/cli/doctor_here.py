@@ -108,7 +108,7 @@ def running_here(plan: CheckPlan, loaded: Loaded) -> CheckPlan:
         public=place,
         backend=place,
         inside=place,
-        settings=msgspec.structs.replace(loaded.settings, apps=()),  # they are made up anew for each run
+        settings=msgspec.structs.replace(loaded.settings, apps=()),  # each run has new credentials
         key=running.key,
         app_id=running.app_id,
         secret=running.secret,

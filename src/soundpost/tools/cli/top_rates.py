@@ -44,7 +44,7 @@ class Moment(NamedTuple):
 
     connections: int
     deliveries: float
-    """Deliveries a second."""
+    """Deliveries per second."""
     lag: float
     """Longest lag of an event loop, in seconds."""
 

@@ -28,7 +28,7 @@ def wait_for_restart(
     heard = clock()
     while True:
         reply = None
-        with suppress(OSError):  # it executes itself again, just now
+        with suppress(OSError):  # the process is executing its program again
             reply = ask("restart progress")
         if reply is None:
             if clock() - heard > MAX_SILENCE:
@@ -56,7 +56,7 @@ def wait_for_stop(
             reply = ask("status")
         except PermissionError:  # only another user's server is left
             return
-        except ConnectionError:  # it ends, just now
+        except ConnectionError:  # the process is ending
             heard = clock()
         except OSError:
             if clock() - heard > MAX_SILENCE:

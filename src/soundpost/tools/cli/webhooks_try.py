@@ -46,7 +46,7 @@ class Attempt(NamedTuple):
     url: str
     event: str
     status: int | None
-    """None without an answer."""
+    """HTTP status of the answer; None without an answer."""
     milliseconds: int
     answer: str
     fault: FaultFound | None

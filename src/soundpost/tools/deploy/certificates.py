@@ -12,7 +12,7 @@ from typing import Final
 from soundpost.tools.deploy.plan import ConfigFile, DeployPlan
 
 LETSENCRYPT: Final = Path("/etc/letsencrypt")
-"""Folder of certbot."""
+"""Folder in which certbot keeps its files."""
 WEBROOT: Final = "/var/www/html"
 """Folder from which Nginx answers certbot; certbot puts its files there."""
 

@@ -37,7 +37,7 @@ def deployment(plan: DeployPlan) -> Deployment:
 
 
 def text(plan: DeployPlan) -> str:
-    """Return the Dockerfile."""
+    """Return the text of the Dockerfile."""
     unset = "".join(f" \\\n    {name}=null" for name in variables_left_out(plan))
     plan = in_container(plan)
     check = (

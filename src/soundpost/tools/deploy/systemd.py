@@ -17,7 +17,7 @@ _HOMES: Final = ("/home/", "/root/", "/run/user/")
 
 
 def deployment(plan: DeployPlan, service: Service) -> Deployment:
-    """Return the unit."""
+    """Return the deployment of one unit file."""
     steps = [
         *preparation_steps(service),
         "systemctl daemon-reload && systemctl enable --now soundpost",

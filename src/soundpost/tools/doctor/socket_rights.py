@@ -62,7 +62,7 @@ def closed_to(user: UserGroups, path: Path) -> ClosedPath | None:
 def nginx_user(folder: Path, proc: Path = Path("/proc")) -> UserGroups | None:
     """Return the user of Nginx's workers; None if there is no such user.
 
-    It is the user in ``nginx.conf`` of ``folder``, else the user of the workers that run, else a usual one.
+    The name comes from ``nginx.conf`` in ``folder``, else from the running workers, else from a list of usual names.
     """
     configured = None
     with suppress(OSError):

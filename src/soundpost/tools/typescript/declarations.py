@@ -71,7 +71,7 @@ def _notification(types: Types, event: DescribedEvent) -> str:
     """Return the interface for ``useEchoNotification<InvoicePaid>``, which adds the id."""
     try:
         kind = json.dumps(event.cls.broadcast_type(object.__new__(event.cls)))
-    except Exception:  # it reads fields, which this object lacks
+    except Exception:  # the method reads fields, which this object lacks
         kind = "string"
     lines = [f"{INDENT}type: {kind};"]
     lines += [f"{INDENT}{key(field)}: {types.of(annotation)};" for field, annotation in (event.fields or {}).items()]
