@@ -166,7 +166,9 @@ def test_a_redis_that_keeps_histories_as_it_must() -> None:
 
 def test_an_old_redis_is_named_with_its_version() -> None:
     with pytest.raises(FaultFound, match=r"Redis at redis:6379 is version 6\.0\.16: histories need 6\.2") as caught:
-        history_check.judged(RedisInfo("redis:6379", {"redis_version": "6.0.16", "maxmemory_policy": "noeviction"}))
+        history_check.check_redis(
+            RedisInfo("redis:6379", {"redis_version": "6.0.16", "maxmemory_policy": "noeviction"})
+        )
     assert caught.value.code == "redis-too-old"
 
 

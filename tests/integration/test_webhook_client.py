@@ -16,7 +16,7 @@ from soundpost.server.webhooks import http_client
 from soundpost.server.webhooks.addresses import Resolver
 from soundpost.server.webhooks.answers import Answer
 from soundpost.server.webhooks.http_client import HttpClient
-from soundpost.server.webhooks.over_http import LateClient
+from soundpost.server.webhooks.over_http import DeferredClient
 from support.certificates import Authority, Certificate
 from support.webhook_caller import NAMES, TIMEOUT, calling, peer
 from support.webhook_receiver import Receiver, receiver
@@ -167,7 +167,7 @@ async def test_connections_are_opened_in_a_thread(endpoint: Receiver) -> None:
         assert loop_goes_on.wait(20)
         return HttpClient(endpoint.url(), Resolver(allow_private=True))
 
-    client = LateClient(open_client)
+    client = DeferredClient(open_client)
     answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
     client.post(b'{"events":[]}', {}, TIMEOUT, answer.set_result)
     loop_goes_on.set()
@@ -179,7 +179,7 @@ async def test_connections_that_cannot_be_opened_are_a_fault() -> None:
     def open_client() -> HttpClient:
         raise OSError("no certificates")
 
-    client = LateClient(open_client)
+    client = DeferredClient(open_client)
     answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
     client.post(b"{}", {}, TIMEOUT, answer.set_result)
     assert await answer == Answer(0, "no certificates")

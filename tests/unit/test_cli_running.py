@@ -11,18 +11,18 @@ import msgspec
 import pytest
 
 from soundpost.errors import ConfigurationError
-from soundpost.tools.cli.running_server import announce, find_running, withdraw
+from soundpost.tools.cli.running_server import find_running, remove_server_file, write_server_file
 from support.command_line import CommandLine, command_line
 
 __all__ = ["command_line"]
 
 
 def announce_at(port: int) -> None:
-    assert announce(port, f"http://127.0.0.1:{port}", "1", "key", "secret") is not None
+    assert write_server_file(port, f"http://127.0.0.1:{port}", "1", "key", "secret") is not None
 
 
 def test_only_its_user_can_read_it(command_line: CommandLine) -> None:
-    path = announce(8080, "http://127.0.0.1:8080", "1", "key", "secret")
+    path = write_server_file(8080, "http://127.0.0.1:8080", "1", "key", "secret")
     assert path == command_line.runtime / "server-8080.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) & 0o077 == 0
@@ -78,10 +78,10 @@ def test_withdrawn_at_the_end_but_not_for_another_process(command_line: CommandL
     path = command_line.runtime / "server-9000.json"
     content = msgspec.json.decode(path.read_bytes())
     path.write_bytes(msgspec.json.encode({**content, "pid": os.getppid()}))
-    withdraw(path)
+    remove_server_file(path)
     assert path.exists()
     announce_at(9000)
-    withdraw(path)
+    remove_server_file(path)
     assert not path.exists()
 
 
@@ -94,5 +94,5 @@ def test_a_broken_file_is_no_server(command_line: CommandLine) -> None:
 def test_a_place_that_cannot_be_written_keeps_nobody_from_starting(command_line: CommandLine) -> None:
     command_line.runtime.parent.mkdir()
     command_line.runtime.write_text("a file where the directory should be")
-    assert announce(9000, "http://127.0.0.1:9000", "1", "key", "secret") is None
+    assert write_server_file(9000, "http://127.0.0.1:9000", "1", "key", "secret") is None
     assert find_running(None, 8080) is None

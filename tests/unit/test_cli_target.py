@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from soundpost.errors import ConfigurationError
-from soundpost.tools.cli.running_server import announce
+from soundpost.tools.cli.running_server import write_server_file
 from soundpost.tools.cli.target import Target, TargetOptions, resolve
 from support.command_line import CommandLine, command_line
 from support.configuration import APP_TABLE
@@ -123,7 +123,7 @@ def test_an_app_that_is_not_configured_is_refused_with_those_that_are(command_li
 
 @pytest.mark.usefixtures("command_line")
 def test_a_server_that_runs_here_needs_no_options() -> None:
-    announce(8080, "http://127.0.0.1:8080", "1", "key-1", "secret-1")
+    write_server_file(8080, "http://127.0.0.1:8080", "1", "key-1", "secret-1")
     expected = replace(target("http://127.0.0.1:8080"), for_this_run=True)
     assert resolve(TargetOptions(), ALL) == expected
     assert resolve(TargetOptions(host="127.0.0.1", port=8080), ALL) == expected
@@ -131,13 +131,13 @@ def test_a_server_that_runs_here_needs_no_options() -> None:
 
 @pytest.mark.usefixtures("command_line")
 def test_the_secret_of_a_server_here_is_not_for_another_machine() -> None:
-    announce(8080, "http://127.0.0.1:8080", "1", "key-1", "secret-1")
+    write_server_file(8080, "http://127.0.0.1:8080", "1", "key-1", "secret-1")
     with pytest.raises(ConfigurationError):
         resolve(TargetOptions(host="other.example"), ALL)
 
 
 def test_a_configured_app_wins_over_a_server_that_runs_here(command_line: CommandLine) -> None:
-    announce(9000, "http://127.0.0.1:9000", "2", "key-2", "secret-2")
+    write_server_file(9000, "http://127.0.0.1:9000", "2", "key-2", "secret-2")
     write(command_line, APP_TABLE)
     assert resolve(TargetOptions(), ALL) == target("http://127.0.0.1:8080")
 

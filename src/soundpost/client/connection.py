@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from soundpost.client.bad_messages import BadMessageLog
-from soundpost.client.pusher_socket import Lost, LostError, PusherSocket
+from soundpost.client.pusher_socket import ConnectionLoss, ConnectionLostError, PusherSocket
 from soundpost.client.reconnection import Action, action_for, delay_before
 from soundpost.errors import RequestError
 from soundpost.wire.printable import one_line
@@ -73,7 +73,7 @@ class Connection:
             self._socket = await self._open()
         except BaseException as error:
             self._is_opened = False
-            if isinstance(error, LostError):
+            if isinstance(error, ConnectionLostError):
                 raise error.lost.refusal() from None
             raise
         if self._is_closed:
@@ -117,19 +117,19 @@ class Connection:
         except Exception as error:
             self._session.ended(error)
 
-    async def _read(self) -> Lost:
+    async def _read(self) -> ConnectionLoss:
         """Hand on messages until the socket is lost; a message that cannot be handled is logged and left out."""
         while True:
             try:
                 frame = await self._socket.receive()
-            except LostError as error:
+            except ConnectionLostError as error:
                 return error.lost
             try:
                 await self._session.received(frame)
             except Exception as error:
                 self._bad_messages.warn(f"{one_line(frame.event, _SHOWN)} could not be handled, left out", error)
 
-    async def _reconnect(self, lost: Lost, attempt: int) -> int:
+    async def _reconnect(self, lost: ConnectionLoss, attempt: int) -> int:
         """Reconnect, however long it takes; return the number of attempts. Raises ConnectionRefused."""
         why = str(lost)
         action = action_for(lost.code)
@@ -142,7 +142,7 @@ class Connection:
             await asyncio.sleep(delay)
             try:
                 self._socket = await self._open()
-            except LostError as error:
+            except ConnectionLostError as error:
                 lost = error.lost
                 why, action = str(lost), action_for(lost.code)
             except RequestError as error:

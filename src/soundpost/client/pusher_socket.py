@@ -37,7 +37,7 @@ _CODES_END: Final = 5000
 _PING: Final = '{"event":"pusher:ping","data":{}}'
 
 
-class Lost(NamedTuple):
+class ConnectionLoss(NamedTuple):
     """The end of a socket: close code (1006 without a close frame) and reason."""
 
     code: int
@@ -51,10 +51,10 @@ class Lost(NamedTuple):
         return f"connection lost ({self.code}{f' {self.reason}' if self.reason else ''})"
 
 
-class LostError(Exception):
+class ConnectionLostError(Exception):
     """A socket ended; ``lost`` says with which code and reason."""
 
-    def __init__(self, lost: Lost) -> None:
+    def __init__(self, lost: ConnectionLoss) -> None:
         super().__init__(lost)
         self.lost = lost
 
@@ -76,7 +76,7 @@ class PusherSocket:
         """Connect to the WebSocket address ``url``, and wait for ``pusher:connection_established``.
 
         ``base_url`` is the server's address as messages show it. ``max_message_size`` is in bytes. Raises RequestError
-        when no Pusher server answers, LostError when the server refuses the connection.
+        when no Pusher server answers, ConnectionLostError when the server refuses the connection.
         """
         try:
             socket = await websockets.connect(
@@ -107,7 +107,7 @@ class PusherSocket:
         return self
 
     async def receive(self) -> Frame:
-        """Return the next message; send ``pusher:ping`` when none comes within the timeout. Raises LostError."""
+        """Return the next message; send ``pusher:ping`` after a silence. Raises ConnectionLostError."""
         while True:
             text = await self._receive()
             frame = decode_frame(text)
@@ -138,7 +138,7 @@ class PusherSocket:
         content = frame.content()
         if frame.event == "pusher:error":
             # The close code says the same with most servers; Reverb sends none, and may leave the socket open.
-            raise LostError(Lost(error_code(content), text_of(content, "message")))
+            raise ConnectionLostError(ConnectionLoss(error_code(content), text_of(content, "message")))
         if frame.event != "pusher:connection_established" or "socket_id" not in content:
             raise RequestError(0, f"{where} does not speak the Pusher protocol")
         # The id is signed for each private channel: with an arbitrary text, a server could get any signature.
@@ -161,22 +161,24 @@ class PusherSocket:
                 return await self._socket.recv()
         except TimeoutError:
             self._socket.transport.abort()
-            raise LostError(Lost(NO_CLOSE_FRAME, f"no answer to a ping within {_PONG_TIMEOUT:.0f} s")) from None
+            raise ConnectionLostError(
+                ConnectionLoss(NO_CLOSE_FRAME, f"no answer to a ping within {_PONG_TIMEOUT:.0f} s")
+            ) from None
         except ConnectionClosed as closed:
-            raise LostError(self._end(closed)) from None
+            raise ConnectionLostError(self._end(closed)) from None
 
-    def _end(self, closed: ConnectionClosed) -> Lost:
+    def _end(self, closed: ConnectionClosed) -> ConnectionLoss:
         sent, received = closed.sent, closed.rcvd
         if sent is not None and (
             received is None or closed.rcvd_then_sent is False
         ):  # this client closed the connection
             if sent.code == TOO_BIG:
                 limit = f"the server sent a message of more than max_message_size, {self._max_message_size:,} bytes"
-                return Lost(sent.code, limit)
-            return Lost(sent.code, sent.reason)
+                return ConnectionLoss(sent.code, limit)
+            return ConnectionLoss(sent.code, sent.reason)
         if received is not None:
-            return Lost(received.code, received.reason)
-        return Lost(NO_CLOSE_FRAME, self._socket.refused)
+            return ConnectionLoss(received.code, received.reason)
+        return ConnectionLoss(NO_CLOSE_FRAME, self._socket.refused)
 
     async def _send(self, text: str) -> None:
         """Send a text; abort the socket if the server does not read for 30 seconds."""

@@ -108,7 +108,7 @@ def _read_halves(decode: Callable[[bytes], Any], text: bytes | str, error: Excep
     marked = _ESCAPED_HALVES.sub(lambda found: found[0] if found[2] is None else mark + found[2], data)
     if len(marked) > len(data):
         try:
-            return _Halves(mark).put_back(decode(marked))
+            return _SurrogateMarks(mark).put_back(decode(marked))
         except RecursionError:
             raise _too_deep() from None
         except (msgspec.DecodeError, UnicodeError) as other:
@@ -118,7 +118,7 @@ def _read_halves(decode: Callable[[bytes], Any], text: bytes | str, error: Excep
     raise JsonError(str(error)) from None
 
 
-class _Halves:
+class _SurrogateMarks:
     """Marks that stand for halves of characters, and the way back."""
 
     def __init__(self, mark: bytes) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from soundpost.core.app_settings import AppSettings, WebhookSettings
 from soundpost.core.webhooks import WebhookEvent
 from soundpost.server.webhooks.answers import EndpointClient
-from soundpost.server.webhooks.endpoint import Endpoint, Sending
+from soundpost.server.webhooks.endpoint import Endpoint, EndpointServices
 from soundpost.server.webhooks.handover import HandedApp, HandedEndpoint, HandedEvent
 from soundpost.server.webhooks.states import States
 from soundpost.server.webhooks.waiting_event import WaitingEvent
@@ -16,8 +16,8 @@ from soundpost.server.webhooks.waiting_event import WaitingEvent
 class AppEndpoints:
     """The endpoints of one app. ``open_client`` opens the connections to a URL."""
 
-    def __init__(self, sending: Sending, open_client: Callable[[str], EndpointClient]) -> None:
-        self._sending = sending
+    def __init__(self, services: EndpointServices, open_client: Callable[[str], EndpointClient]) -> None:
+        self._services = services
         self._open_client = open_client
         self._by_key: dict[tuple[str, int], Endpoint] = {}  # see _keyed
         self.states = States()
@@ -35,7 +35,7 @@ class AppEndpoints:
         for key, settings in _keyed(app.webhooks):
             endpoint = before.pop(key, None)
             if endpoint is None:
-                endpoint = Endpoint(self._sending, app, settings, self._open_client(settings.url))
+                endpoint = Endpoint(self._services, app, settings, self._open_client(settings.url))
                 self.states.doubt_all()
             else:
                 self._doubt_if_stopped(endpoint)
@@ -54,7 +54,7 @@ class AppEndpoints:
             self._remove(endpoint)
 
     def _remove(self, endpoint: Endpoint) -> None:
-        self._sending.settle_queue(endpoint.clear())
+        self._services.settle_queue(endpoint.clear())
         endpoint.close()
 
     def follow(self, event: WebhookEvent) -> bool:
@@ -98,7 +98,7 @@ class AppEndpoints:
             if endpoint is not None:
                 for index in queue.waiting:
                     endpoint.put(events[index])
-        self._sending.settled(events)
+        self._services.settled(events)
 
 
 def _keyed(webhooks: Iterable[WebhookSettings]) -> list[tuple[tuple[str, int], WebhookSettings]]:

@@ -30,7 +30,7 @@ _ALL: Final = "*"
 _FAILURE_SILENCE: Final = 5 * MINUTE
 
 
-class Sending(Protocol):
+class EndpointServices(Protocol):
     """The services that all endpoints of a dispatcher share."""
 
     clock: Callable[[], float]
@@ -64,8 +64,10 @@ class Sending(Protocol):
 class Endpoint:
     """One endpoint. Requests are sent one after the other, in the order of the events."""
 
-    def __init__(self, sending: Sending, app: AppSettings, settings: WebhookSettings, client: EndpointClient) -> None:
-        self._sending = sending
+    def __init__(
+        self, services: EndpointServices, app: AppSettings, settings: WebhookSettings, client: EndpointClient
+    ) -> None:
+        self._services = services
         self._client = client
         self._queue: deque[WaitingEvent] = deque()
         self._batch: list[WaitingEvent] = []
@@ -132,7 +134,7 @@ class Endpoint:
     def _ask_for_turn(self) -> None:
         if not self._has_turn and not self.is_under_way and self._retry_at is None and not self.is_stopped:
             self._has_turn = True
-            self._sending.has_due(self)
+            self._services.has_due(self)
 
     def wake(self) -> None:
         """Send what waits, if anything does: requests are allowed again."""
@@ -144,9 +146,9 @@ class Endpoint:
     def send(self) -> None:
         """Send the next events, if no request is under way."""
         self._has_turn = False
-        if self.is_under_way or self._retry_at is not None or self.is_stopped or not self._sending.allows(self):
+        if self.is_under_way or self._retry_at is not None or self.is_stopped or not self._services.allows(self):
             return
-        now = self._sending.clock()
+        now = self._services.clock()
         if not self._batch:
             if not self._queue:
                 return
@@ -157,17 +159,17 @@ class Endpoint:
         self._asked_at = now
         self._request += 1
         events = self._batch[: self._in_request]
-        self._sending.tried(events)
+        self._services.tried(events)
         self._post(events, partial(self._answered, self._request))
 
     def _post(self, events: Sequence[WaitingEvent], then: Callable[[Answer], None], *, again: bool = False) -> None:
-        at = self._sending.wall_clock()
+        at = self._services.wall_clock()
         body = webhook_body([waiting.json for waiting in events], int(at * 1000))
         headers = webhook_headers(self.app.key, self.app.secret, body, __version__, self.settings.headers)
-        began = self._sending.clock()
+        began = self._services.clock()
 
         def answered(answer: Answer) -> None:
-            seconds = self._sending.clock() - began
+            seconds = self._services.clock() - began
             self.recent.add(at, events, answer.status, answer.in_words(self.settings.url), seconds, again=again)
             then(answer)
 
@@ -187,11 +189,11 @@ class Endpoint:
         if request != self._request or not self.is_under_way:
             return
         self.is_under_way = False
-        self._latency.observe(self._sending.clock() - self._asked_at)
+        self._latency.observe(self._services.clock() - self._asked_at)
         self._last = answer
         if answer.is_success:
             if self._failures:
-                self._sending.throttle.inform(
+                self._services.throttle.inform(
                     f"again {self.name}", "%s takes events again", self.name, silence=_FAILURE_SILENCE
                 )
             self._sent += self._in_request
@@ -205,24 +207,24 @@ class Endpoint:
 
     def _fail(self, answer: Answer) -> None:
         self._failures += 1
-        elapsed = self._sending.clock() - self._first_attempt
-        wanted = answer.seconds_to_wait(self._sending.wall_clock())
-        seconds = pause(self._failures, elapsed, wanted, self._sending.random)
+        elapsed = self._services.clock() - self._first_attempt
+        wanted = answer.seconds_to_wait(self._services.wall_clock())
+        seconds = pause(self._failures, elapsed, wanted, self._services.random)
         if seconds is None and self._in_request == 1:
             self._give_up(answer)
             return
         # An event is only given up alone: the others of a part may be good ones.
         self._in_request = 1 if seconds is None else (self._in_request + 1) // 2
         seconds = seconds or MIN_PAUSE
-        self._sending.throttle.warn(
+        self._services.throttle.warn(
             f"failed {self.name}",
             "%s %s; its events are sent again for 5 minutes",
             self.name,
             answer.in_words(self.settings.url),
             silence=_FAILURE_SILENCE,
         )
-        self._retry_at = self._sending.clock() + seconds
-        self._sending.call_later(seconds, partial(self._retry, self._request))
+        self._retry_at = self._services.clock() + seconds
+        self._services.call_later(seconds, partial(self._retry, self._request))
 
     def _give_up(self, answer: Answer) -> None:
         log.warning(
@@ -243,13 +245,13 @@ class Endpoint:
     def _end_request(self) -> None:
         events, self._batch = self._batch[: self._in_request], self._batch[self._in_request :]
         # The rest has 5 minutes of its own: until now it was not tried apart from these events.
-        self._failures, self._first_attempt, self._in_request = 0, self._sending.clock(), len(self._batch)
+        self._failures, self._first_attempt, self._in_request = 0, self._services.clock(), len(self._batch)
         self._resize(-sum([waiting.size for waiting in events]))
-        self._sending.settled(events)
+        self._services.settled(events)
         if len(self):
             self._ask_for_turn()
         else:
-            self._sending.idle(self)
+            self._services.idle(self)
 
     def _stop(self) -> None:
         self.is_stopped = True
@@ -261,7 +263,7 @@ class Endpoint:
             self.name,
             len(everything),
         )
-        self._sending.settle_queue(everything)
+        self._services.settle_queue(everything)
 
     # What will not be sent
 
@@ -277,7 +279,7 @@ class Endpoint:
         oldest = self._queue.popleft()
         self._drop([oldest])
         self._resize(-oldest.size)
-        self._sending.settled([oldest])
+        self._services.settled([oldest])
         return True
 
     def clear(self) -> list[WaitingEvent]:
@@ -300,13 +302,13 @@ class Endpoint:
 
     def _resize(self, difference: int) -> None:
         self.size += difference
-        self._sending.resized(difference)
+        self._services.resized(difference)
 
     def figures(self) -> EndpointFigures:
         """Return the figures of the endpoint."""
         retry_at = None
         if self._retry_at is not None:
-            retry_at = self._sending.wall_clock() + self._retry_at - self._sending.clock()
+            retry_at = self._services.wall_clock() + self._retry_at - self._services.clock()
         return EndpointFigures(
             app_id=self.app.id,
             url=redacted_url(self.settings.url),

@@ -35,7 +35,7 @@ def http_dispatcher(
     def open_client(url: str) -> EndpointClient:
         if url in clients:
             return clients[url]()
-        return LateClient(partial(HttpClient, url, resolver))
+        return DeferredClient(partial(HttpClient, url, resolver))
 
     return WebhookDispatcher(
         apps,
@@ -48,7 +48,7 @@ def http_dispatcher(
     )
 
 
-class LateClient:
+class DeferredClient:
     """The connections to one endpoint, which are opened in a thread.
 
     To read the certificates of authorities would stop the event loop for some 30 ms in a reload.

@@ -19,7 +19,7 @@ State = tuple[str, str, str]
 """Value of :attr:`soundpost.core.webhooks.WebhookEvent.state`: name of the first event, channel, user id."""
 
 
-class Taken(NamedTuple):
+class TakeResult(NamedTuple):
     """Result of :meth:`States.take`: what becomes of an event."""
 
     ready: WaitingEvent | None = None
@@ -60,33 +60,33 @@ class States:
             heappop(self._ends)
         return None
 
-    def take(self, waiting: WaitingEvent, now: float) -> Taken:
+    def take(self, waiting: WaitingEvent, now: float) -> TakeResult:
         """Take an event as it happens, and tell what becomes of it."""
         state = waiting.event.state
         if state is None:
-            return Taken(waiting)
+            return TakeResult(waiting)
         if waiting.event.name in BEGINS:
             return self._begin(state, waiting)
         return self._end(state, waiting, now)
 
-    def _begin(self, state: State, waiting: WaitingEvent) -> Taken:
+    def _begin(self, state: State, waiting: WaitingEvent) -> TakeResult:
         end = self._pop_held(state)
         taken_back = () if end is None else (end,)
         is_known = self._told.get(state, False)
         self._told[state] = True
-        return Taken(None, (*taken_back, waiting)) if is_known else Taken(waiting, taken_back)
+        return TakeResult(None, (*taken_back, waiting)) if is_known else TakeResult(waiting, taken_back)
 
-    def _end(self, state: State, waiting: WaitingEvent, now: float) -> Taken:
+    def _end(self, state: State, waiting: WaitingEvent, now: float) -> TakeResult:
         if state not in self._told:
-            return Taken(None, (waiting,))
+            return TakeResult(None, (waiting,))
         if waiting.event.is_final:
             del self._told[state]
             earlier = self._pop_held(state)
-            return Taken(waiting, () if earlier is None else (earlier,))
+            return TakeResult(waiting, () if earlier is None else (earlier,))
         if state in self._held:
-            return Taken(None, (waiting,))
+            return TakeResult(None, (waiting,))
         self.hold(state, waiting, now + HELD)
-        return Taken()
+        return TakeResult()
 
     def hold(self, state: State, end: WaitingEvent, due: float) -> None:
         """Hold the end of a state that endpoints were told of back until it is ``due``."""

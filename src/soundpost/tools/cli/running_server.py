@@ -40,7 +40,7 @@ class RunningServer(Struct, frozen=True, kw_only=True):
 _read_server: Final = reader(RunningServer)
 
 
-def announce(port: int, url: str, app_id: str, key: str, secret: str) -> Path | None:
+def write_server_file(port: int, url: str, app_id: str, key: str, secret: str) -> Path | None:
     """Write this process's file and return its path; None if it cannot be written."""
     pid = os.getpid()
     server = RunningServer(pid=pid, started=_started(pid), port=port, url=url, app_id=app_id, key=key, secret=secret)
@@ -59,7 +59,7 @@ def announce(port: int, url: str, app_id: str, key: str, secret: str) -> Path | 
     return path
 
 
-def withdraw(path: Path) -> None:
+def remove_server_file(path: Path) -> None:
     """Remove this process's file, unless another process has replaced it."""
     server = _read(path)
     if server is not None and server.pid == os.getpid():

@@ -61,7 +61,7 @@ def start(
     SOUNDPOST_APP_ID=1 SOUNDPOST_APP_KEY=k SOUNDPOST_APP_SECRET=s soundpost start
     """
     from soundpost.tools.cli.calling_application import configuration_file, loader
-    from soundpost.tools.cli.running_server import withdraw
+    from soundpost.tools.cli.running_server import remove_server_file
 
     overrides = {
         "server.host": "127.0.0.1" if dev and host is None else host,
@@ -95,7 +95,7 @@ def start(
             )
         finally:
             for file in announced:
-                withdraw(file)
+                remove_server_file(file)
 
 
 def _address_mismatch_warnings(loaded: Loaded, config: Path | None) -> Iterator[str]:
@@ -125,7 +125,7 @@ def _report_ready(loaded: Loaded, listening: Listening, log: StartLog) -> list[P
     from soundpost.server.processes.logs import stdout
     from soundpost.tools.cli.addresses import ServerAddress, browser_address, local_address
     from soundpost.tools.cli.banner import Banner
-    from soundpost.tools.cli.running_server import announce
+    from soundpost.tools.cli.running_server import write_server_file
     from soundpost.wire.addresses import is_loopback_host
 
     server, apps = loaded.settings.server, loaded.settings.apps
@@ -147,7 +147,7 @@ def _report_ready(loaded: Loaded, listening: Listening, log: StartLog) -> list[P
     app = apps[0]
     file = None
     if server.unix_socket is None:
-        file = announce(listening.port, local.url, app.id, app.key, app.secret)
+        file = write_server_file(listening.port, local.url, app.id, app.key, app.secret)
     browser = browser_address(loaded, listening.port)
     Banner(cast("IO[str]", stdout())).first_run(
         shown,

@@ -44,7 +44,7 @@ def check_history(check: ContinuingCheck, plan: CheckPlan) -> None:
         with suppress(SoundpostError):  # its own step has said that Redis cannot be reached
             for server in _infos(plan.settings.scaling):
                 with check.step("Redis for histories") as step:
-                    step.message = judged(server)
+                    step.message = check_redis(server)
 
 
 def _shown(rule: HistorySettings) -> str:
@@ -106,7 +106,7 @@ def _infos(scaling: ScalingSettings) -> list[RedisInfo]:
     return asyncio.run(ask())
 
 
-def judged(server: RedisInfo) -> str:
+def check_redis(server: RedisInfo) -> str:
     """Return a message for a Redis that keeps histories as it must. Raises FaultFound."""
     where, fields = server
     if "refused" in fields:
