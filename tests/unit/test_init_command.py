@@ -379,7 +379,7 @@ def test_a_file_that_somebody_changes_meanwhile_is_left_alone(
 
     monkeypatch.setattr("soundpost.tools.cli.init.is_terminal", answer)
     result = command_line.run("init")
-    assert "Add by hand to app.py, as somebody else has changed it meanwhile:" in result.stdout
+    assert "Add by hand to app.py, as another program has changed it meanwhile:" in result.stdout
     assert file.read_text() == f"{FLASK}# theirs\n"
 
 

@@ -214,7 +214,12 @@ class TestWrongDecorators:
             (["channel_occupied", ""], {}, plain, "a name is needed"),
             (["member_added"], {"event": "client-x"}, plain, "event='client-x' is for 'client_event', not for 'member"),
             (["client_event"], {"event": "x"}, plain, "begin with 'client-': write 'client-x'"),
-            (["member_added"], {}, with_unknown, "nothing gives its parameter 'wrong'; .* gets, by name, event, id"),
+            (
+                ["member_added"],
+                {},
+                with_unknown,
+                "its parameter 'wrong' is unknown; .* may have the parameters event, id",
+            ),
             (["user_online"], {}, with_wrong_event, "annotated with MemberAdded, .* are UserOnline: annotate it so"),
             (
                 ["client_event"],
@@ -246,7 +251,7 @@ class TestWrongDecorators:
                 (["member_added"], {}, function, "it has a 'yield', so a call would run none of it: remove")
                 for function in (with_yield, with_async_yield, partial(with_yield), WithYield())
             ),
-            (["member_added"], {}, with_rest, r"its parameter '\*\*rest: .*' gets nothing: name the parameters"),
+            (["member_added"], {}, with_rest, r"its parameter '\*\*rest: .*' gets no arguments: write each parameter"),
         ],
     )
     def test_the_sentence_names_the_way_out(

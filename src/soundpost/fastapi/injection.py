@@ -52,7 +52,7 @@ def check_declared(callback: Callable[..., Any], given: Collection[str]) -> None
     hints = _hints(callback)
     for parameter in signature_of(callback).parameters.values():
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
-            raise RouteError(f"its parameter '{parameter}' gets nothing here: name the parameters that are meant")
+            raise RouteError(f"its parameter '{parameter}' gets no arguments: write each parameter by name")
         if parameter.name not in given and not _is_declared(
             hints.get(parameter.name, parameter.annotation), parameter.default
         ):

@@ -87,7 +87,7 @@ def handler_of(event_name: str, channel: str | None, client_event: str | None, c
     dependencies = set()
     for parameter in signature_of(callback).parameters.values():
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
-            raise RouteError(f"{what}: its parameter '{parameter}' gets nothing: name the parameters that are meant")
+            raise RouteError(f"{what}: its parameter '{parameter}' gets no arguments: write each parameter by name")
         if parameter.kind is parameter.POSITIONAL_ONLY:
             raise RouteError(f"{what}: its parameter '{parameter}' is positional only: arguments are given by name")
         source = _source(what, event_name, pattern, parameter, annotations.get(parameter.name, parameter.annotation))
@@ -173,8 +173,8 @@ def _source(
         "time",
     ]
     raise RouteError(
-        f"{what}: nothing gives its parameter {name!r}{did_you_mean(name, given)}; a handler of {event_name!r} "
-        f"gets, by name, {', '.join(dict.fromkeys(given))}"
+        f"{what}: its parameter {name!r} is unknown{did_you_mean(name, given)}; a handler of {event_name!r} "
+        f"may have the parameters {', '.join(dict.fromkeys(given))}"
     )
 
 

@@ -163,7 +163,7 @@ def _decoded(data: bytes) -> tuple[str, str]:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
         text = data.decode(encoding)
     except (SyntaxError, UnicodeDecodeError, LookupError):
-        raise UneditableError("its encoding is not as it says") from None
+        raise UneditableError("it is not in the encoding that it declares") from None
     if text.encode(encoding) != data:
         raise UneditableError(f"its encoding {encoding} would not be kept")
     return encoding, text

@@ -28,7 +28,7 @@ def _create(change: Change) -> None:
     try:
         descriptor = os.open(change.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if change.private else 0o666)
     except FileExistsError:
-        raise UneditableError("somebody else has made it meanwhile") from None
+        raise UneditableError("another program has created it meanwhile") from None
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(change.after)
@@ -40,7 +40,7 @@ def _create(change: Change) -> None:
 def _insert(change: Change, before: bytes) -> None:
     path = change.path
     if path.read_bytes() != before:
-        raise UneditableError("somebody else has changed it meanwhile")
+        raise UneditableError("another program has changed it meanwhile")
     status = path.stat()
     mode = status.st_mode & 0o7777
     if change.private and mode & 0o007:
