@@ -111,7 +111,7 @@ def test_public_url_is_the_address_of_browsers_in_every_target(configured: Comma
     file.write_text(named)
     result = configured.run("deploy", target)
     assert "SOUNDPOST_PUBLIC_URL=https://live.example.org:8443/ws" in env_lines(configured, target)
-    assert "browsers are told" not in result.stderr
+    assert "browsers get" not in result.stderr
     assert "public_url =" not in result.stderr
 
 
@@ -130,7 +130,7 @@ def test_another_public_url_than_the_proxy_serves_is_warned_of(configured: Comma
     ) in result.stderr
     file.write_text(TOML.replace("hostname", "public_url").replace("ws.example.com", "https://ws.example.com/live"))
     result = configured.run("deploy", "nginx")
-    assert "browsers are told the path '/live', but the server's path is '/ws'" in result.stderr
+    assert "browsers get the path '/live', but the server's path is '/ws'" in result.stderr
 
 
 def test_a_service_without_a_proxy_has_its_public_url(configured: CommandLine) -> None:

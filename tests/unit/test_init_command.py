@@ -145,7 +145,7 @@ def test_a_file_to_which_no_app_can_be_added_is_left_alone(command_line: Command
     assert result.exit_code == 1
     assert result.stderr == (
         "soundpost: soundpost.toml has no app, and none was added, as its 'apps' is no [[apps]]. Correct that, or "
-        "write soundpost.toml anew with --force\n"
+        "replace soundpost.toml with --force\n"
     )
     assert file.read_text() == text
 

@@ -82,7 +82,7 @@ class FairProtocol(asyncio.Protocol):
         self._body_left = 0  # bytes of a request's body that are still to come
         self._paused = False  # by uvicorn
         self._write_paused = False
-        self._has_eof = False  # which uvicorn is told once it has parsed what came before
+        self._has_eof = False  # reported to uvicorn once it has parsed the input before
         self._lost_by: Exception | None = None
         self._context = copy_context()
         self._transport: asyncio.Transport

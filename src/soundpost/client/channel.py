@@ -53,7 +53,7 @@ class Channel:
         self.position = None if start_position.after is None else str(start_position.after)
         """The position of what the reader was given last; before that the one that its events come after."""
         self._is_behind = False
-        """True after events were left out for want of room, until the server has sent them again."""
+        """True after events were left out of a full queue, until the server has sent them again."""
         self._caught_up_at = -_CATCH_UP_INTERVAL
         self._unclaimed = unclaimed
         self._renew = renew

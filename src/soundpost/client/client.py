@@ -112,7 +112,7 @@ class Client:
 
     @property
     def missed(self) -> int:
-        """Number of events that were dropped from the client's own iteration, for want of a reader."""
+        """Number of events that were dropped from the client's own iteration, since nobody read them."""
         return self._session.events.missed
 
     def subscribe(

@@ -92,7 +92,7 @@ class SyncClient:
 
     @property
     def missed(self) -> int:
-        """Number of events that were dropped from the client's own iteration, for want of a reader."""
+        """Number of events that were dropped from the client's own iteration, since nobody read them."""
         return self._client.missed
 
     def subscribe(

@@ -19,7 +19,7 @@ def credentials_of_tests(found: BroadcastSettings) -> Mapping[str, Any]:
 
 
 def lacks_credentials(found: BroadcastSettings) -> bool:
-    """Tell whether settings have no part of any credentials; a part alone is a mistake, which shall be seen."""
+    """Tell whether settings have no credentials at all; incomplete ones are a mistake, which is reported."""
     connections = list(found.connections.values())
     return not connections or (len(connections) == 1 and connections[0].missing() == [*CREDENTIALS])
 

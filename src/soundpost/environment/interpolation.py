@@ -10,7 +10,7 @@ _REFERENCE: Final = re.compile(r"\$(\$)?\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]{0,1
 
 
 MAX_SIZE: Final = 1_000_000
-"""Characters that references may add to a text, all in all."""
+"""Characters that references may add to a text, in total."""
 
 
 class UnsetVariableError(Exception):

@@ -1,7 +1,7 @@
 """Channel routes as path operations of a private application, to which auth requests are sent a second time.
 
-Dependencies, validation, threads for blocking functions, ``yield`` and ``dependency_overrides`` thereby are FastAPI's
-own, by its public interface alone: ``orders.{order_id:int}`` becomes the path ``/channels/0/{order_id}``.
+So FastAPI itself handles dependencies, validation, threads for blocking functions, ``yield`` and
+``dependency_overrides``, by its public interface: ``orders.{order_id:int}`` becomes ``/channels/0/{order_id}``.
 """
 
 from __future__ import annotations

@@ -181,7 +181,7 @@ class Soundpost:
             await self.broadcast.aclose()
 
     def lifespan_with(self, own: Lifespan) -> Lifespan:
-        """Return a lifespan that runs :meth:`lifespan` around the application's own, with the latter's state."""
+        """Return a lifespan that runs :meth:`lifespan` around the application's own, with the state of that one."""
 
         @asynccontextmanager
         async def both(app: Any) -> AsyncIterator[Any]:

@@ -116,7 +116,7 @@ def is_secure(peer: str, headers: Mapping[bytes, bytes], trusted: TrustedProxies
 
 
 def subnet_of(address: str) -> str:
-    """Return the address under which connections are counted: for IPv6 the /64 network, as a rule one client's.
+    """Return the address under which connections are counted: for IPv6 the /64 network, usually one client's.
 
     An IPv6 address that stands for an IPv4 address is counted as that one.
     """

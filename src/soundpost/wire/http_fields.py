@@ -24,7 +24,7 @@ OF_THE_CONNECTION: Final = frozenset(
         "upgrade",
     }
 )
-"""Names, in lower case, of fields that whoever sends a request sets on his own."""
+"""Names, in lower case, of fields that the sender of a request sets by itself."""
 
 
 def field_fault(name: str, value: str) -> str | None:

@@ -21,7 +21,7 @@ _TIME_TO_ANSWER: Final = 3.0
 _EVENTS_AT_ONCE: Final = 1_000
 _BYTES_AT_ONCE: Final = 524_288
 _PAGES: Final = 2
-"""Pages of a history that are looked at; a longer one has more events and bytes than are told."""
+"""Pages of a history that are read; of a longer history not all events and bytes are counted."""
 
 
 class ChannelPages:

@@ -14,7 +14,7 @@ _UTC_TIME: Final = 0x17
 
 
 def certificate_ends_at(file: str | None) -> float | None:
-    """Return the time at which the first certificate in a PEM file ends, in seconds since 1970; None if nobody knows.
+    """Return the end of the first certificate in a PEM file, in seconds since 1970; None if it cannot be read.
 
     The file is read again only when it has changed.
     """

@@ -138,7 +138,7 @@ class Inspector:
 
 
 def _take_both(future: asyncio.Future[tuple[ReplyT, OtherReplyT]], one: ReplyT, other: OtherReplyT) -> None:
-    """Fulfil a future, unless whoever waited for it has gone."""
+    """Set the result of a future, unless it was cancelled meanwhile."""
     if not future.done():
         future.set_result((one, other))
 

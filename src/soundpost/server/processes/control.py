@@ -122,7 +122,7 @@ class _ControlConnection(asyncio.Protocol):
             self._transport.close()
 
     def eof_received(self) -> bool:
-        return self._answering is not None  # whoever has asked may write no more, and still reads
+        return self._answering is not None  # the client may have shut down its writing side, and still reads
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._timer.cancel()

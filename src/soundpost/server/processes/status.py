@@ -61,7 +61,7 @@ class Status(Struct, frozen=True):
     configuration: str = ""
     """The path of the configuration file that the server reads, or would read; empty if it does not say."""
     webhooks: list[EndpointFigures] = []
-    """Figures of the endpoints of webhooks that this host sends to; empty if another host sends, or nobody is told."""
+    """Figures of the webhook endpoints that this host sends to; empty without endpoints, or if another host sends."""
     build: Build | None = None
     """Compiled parts, Python and event loop of the server; None if the server is older and does not say."""
 

@@ -121,7 +121,7 @@ class Supervision:
         return True
 
     def stop(self) -> str:
-        """Stop as upon SIGTERM; return what happens, in words. Raises StartError if that is under way already."""
+        """Stop as after SIGTERM; return what happens, in words. Raises StartError if that is under way already."""
         if self._stopping is not None and self._ending == "stop":
             raise StartError("the server is stopping already")
         self._refuse_during_restart()
@@ -198,7 +198,7 @@ class Supervision:
             await backplane.end_turn()
 
     def _on_hangup(self) -> None:
-        """Restart upon SIGHUP; stop if the signal comes because the terminal is gone."""
+        """Restart after SIGHUP; stop if the signal comes because the terminal is gone."""
         if not all(map(os.isatty, self._terminals)):
             self._stop(signal.SIGTERM)
             return

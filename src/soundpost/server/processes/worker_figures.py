@@ -66,7 +66,7 @@ class FiguresOfWorkers:
 
 
 def worker_figures(number: int, pid: int, figures: NodeFigures, restarts: int = 0) -> WorkerFigures:
-    """Return what of the figures of a process is shown by itself."""
+    """Return the figures of a process that are shown for each process."""
     return WorkerFigures(
         number=number,
         pid=pid,

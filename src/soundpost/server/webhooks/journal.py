@@ -2,7 +2,7 @@
 
 Each line is a JSON list: ``+`` for a state that endpoints know of, ``~`` for one that they may know of, ``-`` for one
 that has ended; then the app's id and the state. Lines are appended without fsync: they survive the death of the
-process, and those of the last seconds not that of the machine. The file is written anew at the start, and when it has
+process, and those of the last seconds not that of the machine. The file is rewritten at the start, and when it has
 grown.
 """
 
@@ -29,13 +29,13 @@ from soundpost.server.webhooks.waiting_event import WaitingEvent
 log = logging.getLogger("soundpost.webhooks")
 
 _SMALL: Final = 1_048_576
-"""Bytes up to which a journal is not written anew."""
+"""Bytes up to which a journal is not rewritten."""
 _GROWTH: Final = 4
-"""Factor by which a journal has grown when it is written anew."""
+"""Factor by which a journal has grown when it is rewritten."""
 _LINES_AT_ONCE: Final = 1_000
-"""Number of lines that are written in one loop turn when the journal is written anew: some 2 ms."""
+"""Number of lines that are written in one loop turn when the journal is rewritten: some 2 ms."""
 _PAUSE: Final = 10.0
-"""Seconds after a failure, such as a full disk, until the journal is written anew: lines of it are missing."""
+"""Seconds after a failure, such as a full disk, until the journal is rewritten: lines of it are missing."""
 _Line = tuple[str, str, str, str, str]
 
 
@@ -51,7 +51,7 @@ class Journal:
         self._apps: dict[str, dict[State, bool]] = {}
         self._lines: list[bytes] = []
         self._since_rewrite: list[bytes] | None = None
-        """Lines that came while the journal is written anew; None while it is not."""
+        """Lines that came while the journal is rewritten; None while it is not."""
         self._size = self._limit = 0
         self._is_whole = True
         """False while lines are missing in the file, as they could not be written."""
@@ -124,7 +124,7 @@ class Journal:
             self.note(waiting.app_id, state, is_sure=True)
 
     def write(self) -> None:
-        """Write what was noted. A disk that is full is logged, and the journal is written anew when there is room."""
+        """Write what was noted. A disk that is full is logged, and the journal is rewritten when there is room."""
         if self._file < 0:
             return
         if self._lines:
@@ -175,10 +175,10 @@ class Journal:
                     else:
                         states[state[0], state[1], state[2]] = sign == "+"
 
-    # Writing it anew
+    # Rewriting
 
     def _rewrite(self, steps: Iterator[None]) -> None:
-        """Write the journal anew, some lines in each loop turn."""
+        """Rewrite the journal, some lines in each loop turn."""
         try:
             next(steps)
         except StopIteration:

@@ -20,7 +20,7 @@ State = tuple[str, str, str]
 
 
 class TakeResult(NamedTuple):
-    """Result of :meth:`States.take`: what becomes of an event."""
+    """Result of :meth:`States.take`: the events to send, and those that are settled."""
 
     ready: WaitingEvent | None = None
     """The event, if it is to be sent now."""
@@ -61,7 +61,7 @@ class States:
         return None
 
     def take(self, waiting: WaitingEvent, now: float) -> TakeResult:
-        """Take an event as it happens, and tell what becomes of it."""
+        """Take an event as it happens, and return what to send."""
         state = waiting.event.state
         if state is None:
             return TakeResult(waiting)

@@ -167,7 +167,7 @@ def _warn_of_other_address(loaded: Loaded, plan: DeployPlan) -> None:
         )
     if served.path != plan.prefix:
         loaded.warnings.append(
-            f"browsers are told the path {served.path!r}, but the server's path is {plan.prefix!r}, and this proxy "
+            f"browsers get the path {served.path!r}, but the server's path is {plan.prefix!r}, and this proxy "
             f'forwards paths unchanged: set path = "{served.path}" under [server]'
         )
 

@@ -74,7 +74,7 @@ def wait_for_stop(
                 if reply.status.pid != pid:
                     raise RequestError(
                         0,
-                        f"the server has ended, but process {reply.status.pid} serves in its place: whoever keeps it "
-                        "running, such as systemd or Supervisor, has to stop it",
+                        f"the server has ended, but process {reply.status.pid} serves in its place: stop the server "
+                        "with the program that keeps it running, such as systemd or Supervisor",
                     )
         sleep(PAUSE)

@@ -69,7 +69,7 @@ def send_examples(
     ] = None,
     event: Annotated[
         list[str] | None,
-        typer.Option(help="Name of an event; may be repeated.", show_default="all that the endpoint is told of"),
+        typer.Option(help="Name of an event; may be repeated.", show_default="all events of the endpoint"),
     ] = None,
     channel: Annotated[
         str | None,

@@ -59,7 +59,7 @@ def _with_app(path: Path, shown: str) -> Change:
 
 def _no_app(shown: str, reason: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{shown} has no app, and none was added, as {reason}. Correct that, or write {shown} anew with --force"
+        f"{shown} has no app, and none was added, as {reason}. Correct that, or replace {shown} with --force"
     )
 
 

@@ -14,7 +14,7 @@ from soundpost.tools.setup.source import MAX_SIZE, PythonSource, UneditableError
 
 MAX_DEPTH: Final = 4
 MAX_ENTRIES: Final = 20_000
-"""Files and folders that are looked at, all in all."""
+"""Files and folders that are examined, in total."""
 _SKIPPED: Final = frozenset(
     ("__pycache__", "node_modules", "site-packages", "vendor", "build", "dist", "migrations", "env", "venv")
 )
