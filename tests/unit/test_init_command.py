@@ -144,7 +144,7 @@ def test_a_file_to_which_no_app_can_be_added_is_left_alone(command_line: Command
     result = command_line.run("init")
     assert result.exit_code == 1
     assert result.stderr == (
-        "soundpost: soundpost.toml has no app, and none was added, as its 'apps' is no [[apps]]. Correct that, or "
+        "soundpost: soundpost.toml has no app, and none was added, as its 'apps' is not [[apps]]. Correct that, or "
         "replace soundpost.toml with --force\n"
     )
     assert file.read_text() == text

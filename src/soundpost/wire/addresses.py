@@ -159,7 +159,7 @@ def parse_public_url(text: Any) -> PublicUrl:
 
 
 def check_endpoint_url(text: str) -> None:
-    """Raise AddressError for anything that is no ``http://`` or ``https://`` address of an endpoint."""
+    """Raise AddressError for anything but an ``http://`` or ``https://`` address of an endpoint."""
     example = "an address such as 'https://example.com/webhooks' is expected"
     try:
         if "://" not in text:

@@ -53,7 +53,7 @@ def _with_app(path: Path, shown: str) -> Change:
     try:
         tomllib.loads(after.decode("utf-8-sig"))
     except tomllib.TOMLDecodeError:  # ``apps`` is there, but is not an array of tables
-        raise _no_app(shown, "its 'apps' is no [[apps]]") from None
+        raise _no_app(shown, "its 'apps' is not [[apps]]") from None
     return Change(real, after, before=before, private=True, what=_ADDED)
 
 
