@@ -96,7 +96,7 @@ def bench(
     secret: SecretOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Load a server and measure it: this or any other Pusher-compatible one.
+    """Run a load test on this or any other Pusher-compatible server.
 
     fan-out: each event to all subscribers of a channel. one-to-one: a private channel for each connection. presence:
     members leave and come back. churn: a quarter of the connections come and go. idle: connections only, and pings.

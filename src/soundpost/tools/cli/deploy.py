@@ -37,9 +37,9 @@ deploy = typer.Typer(
     help="""Print a configuration for Nginx, Supervisor, systemd, Caddy, Docker, Compose, Kubernetes, Prometheus or
     Grafana.
 
-    It is made from the settings of the server, complete and commented. --write puts it where it belongs, and leaves
-    files alone that it has not written or that were edited. What to do next comes on standard error. The command env
-    prints the .env lines of backend and frontend.
+    The configuration is made from the settings of the server, complete and commented. --write writes the files to
+    their places; files that are not its own, or that were edited, need --force. The next steps are printed on standard
+    error. The command env prints the .env lines of backend and frontend.
 
     \b
     [bold]Examples[/]
@@ -131,7 +131,7 @@ def caddy(
     also_site: AlsoSiteOption = False,
     output: OutputOptions,
 ) -> None:
-    """Caddy: as Nginx, with certificates that it gets by itself."""
+    """Caddy: TLS for browsers, with certificates that Caddy gets and renews itself."""
     from soundpost.tools.cli.deploy_plan import load_configuration, plan_of_proxy
     from soundpost.tools.deploy import caddy as target
 
@@ -154,7 +154,7 @@ def supervisor(
     ] = None,
     output: OutputOptions,
 ) -> None:
-    """Supervisor: starts the server, and starts it again whenever it ends."""
+    """Supervisor: a program that starts the server, and starts it again whenever it ends."""
     from soundpost.tools.cli.deploy_plan import load_configuration, plan_of_service
     from soundpost.tools.deploy import supervisor as target
     from soundpost.tools.deploy.service import service_of
@@ -174,7 +174,7 @@ def systemd(
     server_name: ServerNameOption = None,
     output: OutputOptions,
 ) -> None:
-    """systemd: a unit with readiness, watchdog and little that the server may do."""
+    """systemd: a unit with readiness, watchdog and a sandbox."""
     from soundpost.tools.cli.deploy_plan import load_configuration, plan_of_service
     from soundpost.tools.deploy import systemd as target
     from soundpost.tools.deploy.service import service_of
@@ -193,7 +193,7 @@ def docker(
     server_name: ServerNameOption = None,
     output: OutputOptions,
 ) -> None:
-    """Docker: an image that is small, not root, and knows whether it is healthy. --write puts it here."""
+    """Docker: a small image with a health check, whose user is not root. --write writes the Dockerfile here."""
     from soundpost.tools.cli.deploy_plan import load_configuration, plan_of_service
     from soundpost.tools.deploy import docker as target
 
@@ -215,7 +215,7 @@ def compose(
     api: ApiOptions,
     output: OutputOptions,
 ) -> None:
-    """Docker Compose: the server with Redis, if wanted Nginx; secrets are files. --write puts it here."""
+    """Docker Compose: the server, Redis, and Nginx if wanted; secrets are files. --write writes the files here."""
     from soundpost.tools.cli.deploy_command import command_that_writes
     from soundpost.tools.cli.deploy_plan import certificate_state, load_configuration, plan_of_proxy
     from soundpost.tools.deploy import compose as target
@@ -250,7 +250,7 @@ def kubernetes(
     api: ApiOption = "public",
     output: OutputOptions,
 ) -> None:
-    """Kubernetes: all objects, with an Ingress for ingress-nginx. --write puts them here."""
+    """Kubernetes: all objects, with an Ingress for ingress-nginx. --write writes the files here."""
     from soundpost.tools.cli.deploy_plan import load_configuration, plan_for, server_name_of
     from soundpost.tools.deploy import kubernetes as target
 

@@ -30,7 +30,7 @@ def prometheus(
     ] = False,
     output: OutputOptions,
 ) -> None:
-    """Prometheus: the job that asks for the server's metrics, and alerts.
+    """Prometheus: the scrape job for the server's metrics, and alerts.
 
     Alerts: a server is down, its loop lags, clients are too slow or refused, webhooks fail, Redis is away, workers die,
     the certificate ends, files or connections come near their limit.

@@ -1,4 +1,4 @@
-"""Caddy in front of the server, with certificates that Caddy gets by itself."""
+"""Caddy in front of the server, with certificates that Caddy gets and renews itself."""
 
 from __future__ import annotations
 

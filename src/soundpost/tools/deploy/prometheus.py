@@ -96,7 +96,7 @@ scrape_configs:
 def _scrape(plan: DeployPlan, targets: tuple[str, ...]) -> str:
     main = f"rule_files: [{_RULES}]\nscrape_config_files: [{_SCRAPE}]"
     return f"""\
-{comment("Soundpost in Prometheus: the job that asks for its metrics.")}
+{comment("Soundpost in Prometheus: the scrape job for its metrics.")}
 #
 {comment(f"To be named in {_MAIN}:")}
 #
