@@ -110,7 +110,9 @@ class App:
         loop = asyncio.get_running_loop()
         if self._runtime is not None and self._runtime.loop is not loop:
             if self._runtime.loop.is_running():
-                raise RuntimeError("an embedded server serves in one event loop: another one has it already")
+                raise RuntimeError(
+                    "this embedded server runs in another event loop already: make an App for each event loop"
+                )
             self._runtime = None
         if self._runtime is None or self._runtime.stopping:
             self._runtime = EmbeddedRuntime(self.settings, self.apps, endpoint_of(self._webhooks))

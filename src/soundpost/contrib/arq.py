@@ -101,7 +101,7 @@ def _redis() -> RedisSettings:
     url = os.environ.get("REDIS_URL")
     if not url:
         raise ConfigurationError(
-            "deliver 'arq': which Redis? Set REDIS_URL (redis://127.0.0.1:6379/0), or call "
+            "deliver 'arq' knows no Redis: set REDIS_URL (redis://127.0.0.1:6379/0), or call "
             "soundpost.contrib.arq.use(RedisSettings(…))"
         )
     return RedisSettings.from_dsn(url)

@@ -37,8 +37,8 @@ class HueyDelivery(QueueDelivery):
             django_huey = sys.modules.get("huey.contrib.djhuey")
             if django_huey is None:
                 raise ConfigurationError(
-                    "deliver 'huey': which Huey? Call soundpost.contrib.huey.use(huey), in a module that the consumer "
-                    "imports too"
+                    "deliver 'huey' knows no Huey instance: call soundpost.contrib.huey.use(huey), in a module that "
+                    "the consumer imports too"
                 )
             use(django_huey.HUEY)
         _task(payload)

@@ -75,7 +75,7 @@ def _redis() -> Any:
         url = os.environ.get("RQ_REDIS_URL") or os.environ.get("REDIS_URL")
         if not url:
             raise ConfigurationError(
-                "deliver 'rq': which Redis? Set RQ_REDIS_URL (redis://127.0.0.1:6379/0), or call "
+                "deliver 'rq' knows no Redis: set RQ_REDIS_URL (redis://127.0.0.1:6379/0), or call "
                 "soundpost.contrib.rq.use(connection)"
             )
         _connection = Redis.from_url(url, socket_connect_timeout=1, socket_timeout=3)

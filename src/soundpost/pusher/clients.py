@@ -37,7 +37,7 @@ class _Client:
         verify: bool | str = True,
     ) -> None:
         if backend is not None:
-            raise TypeError("backend: there is only one way to send; for asyncio use AsyncPusher")
+            raise TypeError("backend is not supported: leave it out; for asyncio use AsyncPusher")
         self._settings = connection_settings(
             app_id,
             key,

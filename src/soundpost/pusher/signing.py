@@ -53,7 +53,7 @@ class Signing:
     def user(self, socket_id: str, user_data: Mapping[str, Any] | None) -> dict[str, str]:
         """Return the authorization of a sign-in. Raises TypeError and ValueError."""
         if user_data is None or user_data.get("id") is None:
-            raise ValueError("user_data has no id")
+            raise ValueError("user_data has no id: give a mapping such as {'id': '7'}")
         user_data = {**user_data, "id": check_user_id(user_data["id"])}
         check_socket_id(socket_id)
         data = json.dumps(user_data, cls=self._json_encoder, allow_nan=False)

@@ -49,7 +49,7 @@ class EventCreator:
         body = read_body(request, _read)
         channels = list(dict.fromkeys(body.channels))
         if not channels:
-            raise AdminError(422, "channels: name at least one")
+            raise AdminError(422, "channels is empty: name at least one channel")
         for channel in channels:
             if not is_unicode(channel):
                 raise AdminError(422, f"channels: {channel[:200]!a} is not valid Unicode: it has half of a character")
@@ -85,7 +85,7 @@ class EventCreator:
         app = app_of(self._daemon, request.names["app"])
         user_id = request.query.get("user", "")  # not in the path: proxies decode that, and an id may have a slash
         if not user_id:
-            raise AdminError(422, "user: name one")
+            raise AdminError(422, "user is empty: name a user id")
         users.terminate(app, user_id)
         app.node.peers.terminate(app.settings.id, user_id)
         return AdminResponse(204)

@@ -155,7 +155,7 @@ class Supervision:
     def _begin_restart(self) -> str:
         self._refuse_during_restart()
         if self._starting is not None:
-            raise StartError("the server is only just starting")
+            raise StartError("the server is still starting: try again when it listens")
         if self._stopping is not None:
             raise StartError("the server is stopping")
         restart = self._daemon.begin_restart(self._read())

@@ -65,7 +65,7 @@ def _hosts(name: str) -> list[HostFigures]:
     """Ask a server; return the figures of its hosts. Raises RequestError."""
     figures = ask("figures", name).figures
     if not figures:
-        raise RequestError(0, "the server gives no figures")
+        raise RequestError(0, "the server sent no figures: it has another version than this command. Restart it")
     return figures
 
 

@@ -90,7 +90,7 @@ class DeployPlan:
         server = self.settings.server
         if server.port == 0 and server.unix_socket is None and not self.nodes:
             raise ConfigurationError(
-                "port 0 takes another port at every start: set server.port to a fixed one, as 8080"
+                "port 0 takes another port at every start: set server.port to a fixed one, such as 8080"
             )
         if self.connections < 1:
             raise ConfigurationError(f"--connections {self.connections}: expected a number of at least 1")

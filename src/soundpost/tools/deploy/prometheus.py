@@ -68,7 +68,7 @@ def _own_target(plan: DeployPlan) -> str:
         )
     if metrics.port == 0:
         raise ConfigurationError(
-            "port 0 of [metrics] takes another port at every start: set metrics.port to a fixed one, as 9100"
+            "port 0 of [metrics] takes another port at every start: set metrics.port to a fixed one, such as 9100"
         )
     host = reachable_host(metrics.host)
     return f"[{host}]:{metrics.port}" if ":" in host and not host.startswith("[") else f"{host}:{metrics.port}"
