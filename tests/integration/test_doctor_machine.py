@@ -13,7 +13,7 @@ from soundpost.core.app_settings import HistorySettings
 from soundpost.tools.doctor import CheckPlan, history_check, timeouts
 from soundpost.tools.doctor.findings import FaultFound
 from soundpost.tools.doctor.history_check import RedisInfo
-from soundpost.tools.doctor.service_files import Service, service_here
+from soundpost.tools.doctor.service_files import LocalService, service_here
 from support.doctor_stage import PAGE, SCENES, Scene, Stage, codes, examined, place, scene, scenes_of, stage
 from support.harness import DEFAULT_APP, RunningServer
 from support.redis_process import running_redis
@@ -201,6 +201,6 @@ def test_the_log_of_a_service_of_systemd(tmp_path: Path) -> None:
     unit = tmp_path / "systemd/system/soundpost.service"
     unit.parent.mkdir(parents=True)
     unit.write_text("[Service]\nUser=nobody\nExecStart=/opt/bin/soundpost start --config /srv/a.toml\n")
-    assert service_here([Path("/srv/a.toml")], tmp_path) == Service("nobody", "journalctl -u soundpost -n 50")
+    assert service_here([Path("/srv/a.toml")], tmp_path) == LocalService("nobody", "journalctl -u soundpost -n 50")
     assert service_here([Path("/srv/b.toml")], tmp_path) is None
     assert service_here([Path("/srv/a.toml")], tmp_path / "nowhere") is None

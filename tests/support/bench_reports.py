@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from soundpost.tools.bench.error_counts import ErrorCounts
-from soundpost.tools.bench.histogram import Histogram
+from soundpost.tools.bench.histogram import LatencyHistogram
 from soundpost.tools.bench.messages import CpuUsage, PublisherReport, ReceiverReport, Second
 from soundpost.tools.bench.run import RunResult
 from soundpost.tools.bench.scenario import BenchSettings, Scenario
@@ -65,7 +65,7 @@ def _receiver(number: int) -> ReceiverReport:
         notices_received=0,
         pings=0,
         pongs=0,
-        round_trip=Histogram(),
+        round_trip=LatencyHistogram(),
         last_at=START + 2 * SECOND,
         seconds=[Second(_histogram(50, 1_000_000 * number)) for _ in range(2)],
         error_counts=ErrorCounts(),
@@ -73,8 +73,8 @@ def _receiver(number: int) -> ReceiverReport:
     )
 
 
-def _histogram(count: int, value: int) -> Histogram:
-    histogram = Histogram()
+def _histogram(count: int, value: int) -> LatencyHistogram:
+    histogram = LatencyHistogram()
     for _ in range(count):
         histogram.add(value)
     return histogram

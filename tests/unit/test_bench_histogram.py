@@ -6,18 +6,18 @@ import random
 
 import pytest
 
-from soundpost.tools.bench.histogram import Histogram, merged
+from soundpost.tools.bench.histogram import LatencyHistogram, merged
 
 
-def of(values: list[int]) -> Histogram:
-    histogram = Histogram()
+def of(values: list[int]) -> LatencyHistogram:
+    histogram = LatencyHistogram()
     for value in values:
         histogram.add(value)
     return histogram
 
 
 def test_an_empty_one_has_no_percentiles() -> None:
-    assert Histogram().percentile(99) == 0
+    assert LatencyHistogram().percentile(99) == 0
 
 
 def test_small_values_are_exact() -> None:
@@ -42,7 +42,7 @@ def test_no_percentile_is_above_the_largest() -> None:
 def test_merging_is_the_same_as_measuring_together() -> None:
     source = random.Random(1)
     values = [source.randrange(10**9) for _ in range(3_000)]
-    assert merged([of(values[:10]), of(values[10:1_000]), Histogram(), of(values[1_000:])]) == of(values)
+    assert merged([of(values[:10]), of(values[10:1_000]), LatencyHistogram(), of(values[1_000:])]) == of(values)
 
 
 def test_merging_leaves_its_sources_alone() -> None:

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from soundpost.tools.bench.error_counts import ErrorCounts, code_in_words
-from soundpost.tools.bench.histogram import Histogram
+from soundpost.tools.bench.histogram import LatencyHistogram
 from soundpost.tools.bench.plot import write_svg
 from soundpost.tools.bench.report import BenchReport, report_of
 from soundpost.tools.bench.run import RunResult
@@ -78,7 +78,7 @@ def busy_receiver(run: RunResult) -> None:
 
 
 def late_receiver(run: RunResult) -> None:
-    run.receivers[1].cpu.lag = Histogram()
+    run.receivers[1].cpu.lag = LatencyHistogram()
     run.receivers[1].cpu.lag.add(300_000_000)
 
 

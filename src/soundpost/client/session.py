@@ -13,7 +13,7 @@ from soundpost.client.event_queue import EventQueue
 from soundpost.client.incoming import Frame, ReceivedEvent
 from soundpost.client.pending_requests import SIGN_IN, PendingRequests
 from soundpost.client.pusher_socket import ANSWER_TIMEOUT, PusherSocket, error_code, text_of
-from soundpost.client.sign_in import SignIn
+from soundpost.client.sign_in import ClientSignIn
 from soundpost.client.start_position import StartPosition
 from soundpost.errors import ConfigurationError, ProtocolError, RequestError, SubscriptionError
 from soundpost.wire.channel_names import Kind, kind_of
@@ -31,7 +31,7 @@ class Session:
         self.events = EventQueue("the client")
         """Events of the connection, and of channels that are not read by themselves."""
         self.channels: dict[str, Channel] = {}
-        self.sign_in: SignIn | None = None
+        self.sign_in: ClientSignIn | None = None
         self.requests = PendingRequests()
         self._auth = auth
         self._on_status = on_status
@@ -87,12 +87,12 @@ class Session:
             raise RequestError(0, f"{name} was not sent: not subscribed to {channel.name} at the moment")
         await self._socket.send(name, data, channel.name)
 
-    async def signed_in(self, authenticate: Authenticate) -> SignIn:
+    async def signed_in(self, authenticate: Authenticate) -> ClientSignIn:
         """Sign in, once, and wait for the answer. Raises RequestError, ProtocolError, SubscriptionError."""
         if self._ended is not None:
             raise self._ended
         if self.sign_in is None:
-            self.sign_in = SignIn(authenticate, self)
+            self.sign_in = ClientSignIn(authenticate, self)
             if self._socket is not None:
                 self._start(self.sign_in.run(self._socket))
         sign_in = self.sign_in

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger("soundpost.client")
 
 
-class SignIn:
+class ClientSignIn:
     """A sign-in, and its state."""
 
     def __init__(self, authenticate: Authenticate, session: Session) -> None:

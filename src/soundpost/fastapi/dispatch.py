@@ -38,7 +38,7 @@ _ROUTING: Final = ("router", "route", "endpoint", "path_params", "app_root_path"
 """Keys that routing to the auth route left in the scope, beside keys that the frameworks keep for themselves."""
 
 
-class Dispatcher:
+class RouteDispatcher:
     """A sender of auth requests to channel routes; ``user`` is the dependency that returns the user."""
 
     def __init__(self, channels: ChannelRoutes, user: Operation) -> None:

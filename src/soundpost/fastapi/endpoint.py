@@ -11,14 +11,14 @@ from soundpost.broadcasting.authorization.endpoint import decided
 from soundpost.broadcasting.authorization.routes import RouteMatch
 from soundpost.broadcasting.authorization.steps import Steps
 from soundpost.errors import RouteError
-from soundpost.fastapi.dispatch import Dispatcher
+from soundpost.fastapi.dispatch import RouteDispatcher
 
 
 @dataclass(slots=True, eq=False)
 class DependencyEndpoint(AuthEndpoint):
     """An endpoint that answers auth requests by channel routes with dependencies."""
 
-    dispatcher: Dispatcher = field(kw_only=True)
+    dispatcher: RouteDispatcher = field(kw_only=True)
     """Calls channel routes as path operations."""
 
     def decide_channel(self, request: AuthRequest, ctx: Context, match: RouteMatch) -> Steps[tuple[Any, Any]]:

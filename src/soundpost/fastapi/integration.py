@@ -15,7 +15,7 @@ from soundpost.broadcasting.authorization.known_endpoints import remember_endpoi
 from soundpost.broadcasting.authorization.patterns import Pattern
 from soundpost.broadcasting.authorization.routes import ChannelRoute, RouteKind
 from soundpost.broadcasting.browser import LIBRARIES
-from soundpost.fastapi.dispatch import Dispatcher, route_errors
+from soundpost.fastapi.dispatch import RouteDispatcher, route_errors
 from soundpost.fastapi.endpoint import DependencyEndpoint
 from soundpost.fastapi.injection import check_declared
 from soundpost.fastapi.operations import PROVIDED
@@ -55,7 +55,7 @@ class Soundpost(integration.Soundpost):
     """
 
     @cached_property  # no __init__ of its own: editors show the arguments of Starlette's
-    def _dispatchers(self) -> list[Dispatcher]:
+    def _dispatchers(self) -> list[RouteDispatcher]:
         return []
 
     @cached_property
@@ -77,7 +77,7 @@ class Soundpost(integration.Soundpost):
         ``pusher.min.js``, ``echo.iife.js`` and ``soundpost-resume.min.js`` with the libraries. ``webhooks`` is for the
         server.
         """
-        dispatcher = Dispatcher(self.channels, user)
+        dispatcher = RouteDispatcher(self.channels, user)
         self._dispatchers.append(dispatcher)
         endpoint = remember_endpoint(
             DependencyEndpoint(self.channels, lambda: self.broadcast.settings, dispatcher=dispatcher)

@@ -13,7 +13,7 @@ from typing import Final
 
 from soundpost.config.settings import Settings
 from soundpost.server.admin_http import AdminError, AdminRequest
-from soundpost.server.dashboard.sessions import Session, Sessions
+from soundpost.server.dashboard.sessions import LoginSession, Sessions
 from soundpost.wire.addresses import is_loopback_url, parse_public_url
 from soundpost.wire.client_address import HEADERS, TrustedProxies, client_address, is_secure, subnet_of
 from soundpost.wire.origins import is_of_host, needs_no_name_server, origin_of
@@ -30,7 +30,7 @@ class Access:
     ) -> None:
         self._settings = settings
         self._cookie = f"soundpost_{port}"  # browsers do not tell the ports of a host apart
-        self._open = Session(None, 0, 0)
+        self._open = LoginSession(None, 0, 0)
         self.sessions = Sessions(clock)
 
     @property
@@ -88,7 +88,7 @@ class Access:
         found = origin_of(origin)
         return found is not None and found.host in self._names()
 
-    def session_of(self, request: AdminRequest) -> Session:
+    def session_of(self, request: AdminRequest) -> LoginSession:
         """Return the session of a request. Raises AdminError without one."""
         password_hash = self.password_hash
         if password_hash is None:
@@ -99,7 +99,7 @@ class Access:
             raise AdminError(401, "Log in first: there is no session, or it has ended")
         return session
 
-    def changing_session_of(self, request: AdminRequest) -> Session:
+    def changing_session_of(self, request: AdminRequest) -> LoginSession:
         """Return the session of a request that changes something. Raises AdminError without one, or its token."""
         session = self.session_of(request)
         token = request.headers.get("x-csrf-token", "")

@@ -21,7 +21,7 @@ IDLE_TIME: Final = 1_800.0
 """Seconds after which a session ends that is not used."""
 
 
-class Session(Struct, array_like=True):
+class LoginSession(Struct, array_like=True):
     """One login. Times are those of a clock that goes on in a restart by ``exec``."""
 
     password_hash: str | None
@@ -37,21 +37,21 @@ class Sessions:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._sessions: dict[bytes, Session] = {}  # by hash: the time of a look-up tells nothing of the tokens
+        self._sessions: dict[bytes, LoginSession] = {}  # by hash: the time of a look-up tells nothing of the tokens
 
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def begin(self, password_hash: str) -> tuple[str, Session]:
+    def begin(self, password_hash: str) -> tuple[str, LoginSession]:
         """Begin a session; return its token."""
         self._drop_ended(password_hash)
         if len(self._sessions) >= MAX_SESSIONS:
             del self._sessions[min(self._sessions, key=lambda key: self._sessions[key].used)]
         token, now = secrets.token_urlsafe(32), self._clock()
-        session = self._sessions[_key(token)] = Session(password_hash, now, now)
+        session = self._sessions[_key(token)] = LoginSession(password_hash, now, now)
         return token, session
 
-    def find(self, token: str, password_hash: str) -> Session | None:
+    def find(self, token: str, password_hash: str) -> LoginSession | None:
         """Return the session of a token, and note that it is used; None if it has ended, or never was."""
         key = _key(token)
         session = self._sessions.get(key)
@@ -75,7 +75,7 @@ class Sessions:
     def take_over(self, data: bytes) -> None:
         """Take the sessions of the process before a restart."""
         with suppress(msgspec.DecodeError):  # of another version
-            self._sessions = msgspec.msgpack.decode(data, type=dict[bytes, Session])
+            self._sessions = msgspec.msgpack.decode(data, type=dict[bytes, LoginSession])
 
     def _drop_ended(self, password_hash: str) -> None:
         now = self._clock()
@@ -83,7 +83,7 @@ class Sessions:
             key: session for key, session in self._sessions.items() if not self._has_ended(session, password_hash, now)
         }
 
-    def _has_ended(self, session: Session, password_hash: str, now: float) -> bool:
+    def _has_ended(self, session: LoginSession, password_hash: str, now: float) -> bool:
         old = now - session.began >= LIFETIME or now - session.used >= IDLE_TIME
         return old or session.password_hash != password_hash
 

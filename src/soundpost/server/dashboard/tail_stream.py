@@ -43,7 +43,7 @@ class TailStreams:
 
     async def _lines(self, request: AdminRequest, start: StartTail) -> AsyncIterator[bytes]:
         self._open += 1
-        waiting = _Waiting()
+        waiting = _PendingLines()
         end = self._daemon.inspector.tail(start, waiting.add)
         try:
             yield BEGINNING
@@ -54,7 +54,7 @@ class TailStreams:
             self._open -= 1
 
 
-class _Waiting:
+class _PendingLines:
     """Lines that a browser has not taken yet."""
 
     def __init__(self) -> None:

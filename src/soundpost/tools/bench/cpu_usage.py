@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from soundpost.tools.bench.histogram import Histogram
+from soundpost.tools.bench.histogram import LatencyHistogram
 from soundpost.tools.bench.messages import CpuUsage
 
 _LAG_PERIOD: Final = 0.05
@@ -69,7 +69,7 @@ class CpuMeter:
         return self._cpu
 
 
-async def _measure_lag(lag: Histogram) -> None:
+async def _measure_lag(lag: LatencyHistogram) -> None:
     while True:
         due = time.monotonic_ns() + int(_LAG_PERIOD * 1e9)
         await asyncio.sleep(_LAG_PERIOD)

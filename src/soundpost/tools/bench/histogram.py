@@ -14,7 +14,7 @@ _BITS: Final = 7
 _STEPS: Final = 1 << _BITS
 
 
-class Histogram(msgspec.Struct):
+class LatencyHistogram(msgspec.Struct):
     """Samples in nanoseconds: the count of each bucket, the number of samples, their sum, the largest."""
 
     buckets: dict[int, int] = {}
@@ -33,7 +33,7 @@ class Histogram(msgspec.Struct):
         if value > self.largest:
             self.largest = value
 
-    def merge(self, other: Histogram) -> None:
+    def merge(self, other: LatencyHistogram) -> None:
         """Add the samples of another histogram."""
         for bucket, count in other.buckets.items():
             self.buckets[bucket] = self.buckets.get(bucket, 0) + count
@@ -52,9 +52,9 @@ class Histogram(msgspec.Struct):
         return self.largest
 
 
-def merged(histograms: list[Histogram]) -> Histogram:
+def merged(histograms: list[LatencyHistogram]) -> LatencyHistogram:
     """Return a histogram of all samples."""
-    whole = Histogram()
+    whole = LatencyHistogram()
     for histogram in histograms:
         whole.merge(histogram)
     return whole

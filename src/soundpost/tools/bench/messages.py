@@ -11,7 +11,7 @@ import msgspec
 
 from soundpost.redaction import redacted_fields
 from soundpost.tools.bench.error_counts import ErrorCounts
-from soundpost.tools.bench.histogram import Histogram
+from soundpost.tools.bench.histogram import LatencyHistogram
 from soundpost.tools.bench.scenario import BenchSettings
 
 
@@ -94,7 +94,7 @@ class CpuUsage(msgspec.Struct):
     running: float = 0.0
     draining: float = 0.0
     drain_time: float = 0.0
-    lag: Histogram = msgspec.field(default_factory=Histogram)
+    lag: LatencyHistogram = msgspec.field(default_factory=LatencyHistogram)
 
 
 class Stopped(msgspec.Struct, tag=True):
@@ -119,8 +119,8 @@ class PublisherReport(msgspec.Struct, tag=True):
     failed: int
     last_at: int
     seconds: list[int]
-    answer: Histogram
-    delay: Histogram
+    answer: LatencyHistogram
+    delay: LatencyHistogram
     error_counts: ErrorCounts
     cpu: CpuUsage
 
@@ -128,7 +128,7 @@ class PublisherReport(msgspec.Struct, tag=True):
 class Second(msgspec.Struct):
     """One second of the run as a receiver saw it."""
 
-    latency: Histogram = msgspec.field(default_factory=Histogram)
+    latency: LatencyHistogram = msgspec.field(default_factory=LatencyHistogram)
     lost: int = 0
 
 
@@ -144,7 +144,7 @@ class ReceiverReport(msgspec.Struct, tag=True):
     dropped: int
     reconnected: int
     connect_time: float
-    subscribe: Histogram
+    subscribe: LatencyHistogram
     expected: int
     received: int
     passing: int
@@ -155,7 +155,7 @@ class ReceiverReport(msgspec.Struct, tag=True):
     notices_received: int
     pings: int
     pongs: int
-    round_trip: Histogram
+    round_trip: LatencyHistogram
     last_at: int
     seconds: list[Second]
     error_counts: ErrorCounts

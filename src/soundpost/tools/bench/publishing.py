@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from soundpost.tools.bench.api_connection import ApiConnection
 from soundpost.tools.bench.cpu_usage import CpuMeter
 from soundpost.tools.bench.error_counts import ErrorCounts
-from soundpost.tools.bench.histogram import Histogram
+from soundpost.tools.bench.histogram import LatencyHistogram
 from soundpost.tools.bench.messages import BenchPlan, Progress, PublisherReport, Stopped
 from soundpost.tools.bench.payload import EVENT_NAME, event_data
 from soundpost.tools.bench.tls import tls_context
@@ -42,8 +42,8 @@ class Publishing:
         self._failed = 0
         self._last_at = 0
         self._seconds: list[int] = []
-        self._answer = Histogram()
-        self._delay = Histogram()
+        self._answer = LatencyHistogram()
+        self._delay = LatencyHistogram()
         self._faults = ErrorCounts()
         self._started_at = 0
         self._running: list[asyncio.Task[None]] = []

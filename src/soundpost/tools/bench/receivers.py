@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from soundpost.http_failures import no_answer
 from soundpost.tools.bench.client import BenchClient, SubscribeFailedError, upgrade_request
 from soundpost.tools.bench.cpu_usage import CpuMeter
-from soundpost.tools.bench.histogram import Histogram
+from soundpost.tools.bench.histogram import LatencyHistogram
 from soundpost.tools.bench.messages import BenchPlan, Finish, Progress, ReceiverReport, Stopped
 from soundpost.tools.bench.scenario import MOVE_PERIOD, PING_PERIOD, Scenario
 from soundpost.tools.bench.tally import Tally
@@ -43,7 +43,7 @@ class Receivers:
         self._tls = tls_context(plan.endpoint)
         self._tally = Tally()
         self._clients: dict[int, BenchClient] = {}
-        self._subscribe = Histogram()
+        self._subscribe = LatencyHistogram()
         self._slots = asyncio.Semaphore(IN_FLIGHT)
         self._failed = 0
         self._opened = 0

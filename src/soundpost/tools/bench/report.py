@@ -11,7 +11,7 @@ import msgspec
 
 from soundpost import __version__
 from soundpost.tools.bench.error_counts import ErrorCount, ErrorCounts
-from soundpost.tools.bench.histogram import Histogram, merged
+from soundpost.tools.bench.histogram import LatencyHistogram, merged
 from soundpost.tools.bench.messages import Second
 from soundpost.tools.bench.run import RunResult
 from soundpost.tools.bench.scenario import BenchSettings
@@ -214,7 +214,7 @@ def _merged(parts: tuple[Second | None, ...]) -> Second:
     return Second(merged([part.latency for part in known]), sum(part.lost for part in known))
 
 
-def _durations(histogram: Histogram) -> Durations:
+def _durations(histogram: LatencyHistogram) -> Durations:
     return Durations(
         count=histogram.count,
         mean=_ms(histogram.total / histogram.count if histogram.count else 0),

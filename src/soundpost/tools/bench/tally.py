@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from soundpost.tools.bench.error_counts import ErrorCounts
-from soundpost.tools.bench.histogram import Histogram
+from soundpost.tools.bench.histogram import LatencyHistogram
 from soundpost.tools.bench.messages import Second
 from soundpost.tools.bench.payload import BenchEvent, is_notice, read_event
 from soundpost.tools.bench.sequences import Sequences
@@ -41,7 +41,7 @@ class Tally:
         self.last_at = 0
         self.pings = 0
         self.pongs = 0
-        self.round_trip = Histogram()
+        self.round_trip = LatencyHistogram()
         self.seconds: list[Second] = []
         self.error_counts = ErrorCounts()
         self._events: list[BenchEvent] = []

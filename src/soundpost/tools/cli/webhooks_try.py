@@ -31,7 +31,7 @@ _FOR_ONE_EVENT: Final = ("webhook-failed", "webhook-refused-request", "webhook-a
 """Faults that one handler can have: the other events are sent all the same."""
 
 
-class Endpoint(NamedTuple):
+class TriedEndpoint(NamedTuple):
     """Endpoint to try, with its events and the patterns of their channels."""
 
     call: WebhookCall
@@ -134,7 +134,7 @@ def _events(names: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _endpoints(url: str | None, options: TargetOptions) -> Iterator[Endpoint]:
+def _endpoints(url: str | None, options: TargetOptions) -> Iterator[TriedEndpoint]:
     """Yield the endpoint at ``url``, or else the configured ones. Raises ConfigurationError without any."""
     from soundpost.core.app_settings import WebhookSettings
     from soundpost.tools.doctor.webhook_call import WebhookCall
@@ -145,7 +145,7 @@ def _endpoints(url: str | None, options: TargetOptions) -> Iterator[Endpoint]:
         target = resolve(options, needs=("key", "secret"))
         known = _configured(options.config, target.key, url) or WebhookSettings(url=url)
         call = WebhookCall(target.app_id, target.key, target.secret, url, known.headers, known.timeout)
-        yield Endpoint(call, known.events, known.channels)
+        yield TriedEndpoint(call, known.events, known.channels)
         return
     if options.key or options.secret:
         raise typer.BadParameter("--key and --secret are for an endpoint at --url: configured ones have their app's")
@@ -160,7 +160,7 @@ def _endpoints(url: str | None, options: TargetOptions) -> Iterator[Endpoint]:
         )
     for app in apps:
         for endpoint in app.webhooks:
-            yield Endpoint(call_of(app, endpoint, verify=True), endpoint.events, endpoint.channels)
+            yield TriedEndpoint(call_of(app, endpoint, verify=True), endpoint.events, endpoint.channels)
 
 
 def _check_url(url: str) -> None:

@@ -14,7 +14,7 @@ _PROGRAM: Final = re.compile(r"^\[program:([^\]]+)\](.*?)(?=^\[|\Z)", re.MULTILI
 _STARTS: Final = re.compile(r"\bsoundpost\b.*\bstart\b")
 
 
-class Service(NamedTuple):
+class LocalService(NamedTuple):
     """Service that starts the server; ``user`` is empty for root."""
 
     user: str
@@ -22,7 +22,7 @@ class Service(NamedTuple):
     """Command that shows the log."""
 
 
-def service_here(files: Sequence[Path], etc: Path = Path("/etc")) -> Service | None:
+def service_here(files: Sequence[Path], etc: Path = Path("/etc")) -> LocalService | None:
     """Return the service that starts the server of these configuration files; None if there is none."""
     for path in (path for pattern in _SUPERVISOR for path in sorted(etc.glob(pattern))):
         for name, text in _PROGRAM.findall(_text(path)):
@@ -30,11 +30,11 @@ def service_here(files: Sequence[Path], etc: Path = Path("/etc")) -> Service | N
             if _starts(values.get("command", ""), values.get("directory", ""), files):
                 file = values.get("stdout_logfile", "")
                 log = f"tail -n 50 {file}" if file.startswith("/") else f"supervisorctl tail {name}"
-                return Service(values.get("user", ""), log)
+                return LocalService(values.get("user", ""), log)
     for path in sorted(etc.glob(_SYSTEMD)):
         values = _values(_text(path))
         if _starts(values.get("ExecStart", ""), values.get("WorkingDirectory", ""), files):
-            return Service(values.get("User", ""), f"journalctl -u {path.stem} -n 50")
+            return LocalService(values.get("User", ""), f"journalctl -u {path.stem} -n 50")
     return None
 
 
