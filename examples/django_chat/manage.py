@@ -1,4 +1,4 @@
-"""The site's commands."""
+"""Command line of the site."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Live order status: the counter moves orders on, and each customer sees their own move."""
+"""A shop with live order status: the counter changes orders, and each customer sees the changes of their own."""
 
 from secrets import token_urlsafe
 from typing import Annotated
@@ -10,7 +10,7 @@ from soundpost import Event, PrivateChannel
 from soundpost.fastapi import RequestBroadcaster, Soundpost
 
 STEPS = ["Received", "In the workshop", "Packed", "On its way", "Delivered"]
-COUNTER = "counter"  # who logs in by this name works here
+COUNTER = "counter"  # login name of the staff
 
 
 class OrderChanged(Event, on=[PrivateChannel("customers.{customer}"), PrivateChannel(COUNTER)]):

@@ -1,4 +1,4 @@
-"""A dashboard whose chart moves: a metric every second, to everybody who has the page open."""
+"""A dashboard with a live chart: the server sends a measured value to all open pages, every second."""
 
 import random
 import secrets
@@ -56,7 +56,7 @@ def order() -> dict[str, str]:
 
 
 def measure() -> None:
-    """What a shop would count, made up here."""
+    """Broadcast invented measurements, one each second."""
     visitors, milliseconds, pace = 240.0, 38.0, 60.0
     while True:
         pace = min(110.0, max(25.0, pace + random.uniform(-9, 9)))

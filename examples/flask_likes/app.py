@@ -1,4 +1,4 @@
-"""A like button without a request: the page speaks to Python over the WebSocket that it has."""
+"""A like button without an HTTP request: the page sends to Python over its WebSocket."""
 
 import random
 import secrets

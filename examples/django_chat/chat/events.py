@@ -1,10 +1,10 @@
-"""What people are told wherever they are."""
+"""Notifications, which a user gets on every page."""
 
 from soundpost import UserNotification
 
 
 class Mentioned(UserNotification):
-    """Somebody has written @name."""
+    """Notification of a user whose @name is in a message."""
 
     by: str
     room: str

@@ -1,4 +1,4 @@
-"""What people say. A new message is broadcast to the others in its room."""
+"""Models of the chat. A new message is broadcast to the others in its room."""
 
 from django.conf import settings
 from django.db import models
@@ -11,7 +11,7 @@ from soundpost.django import broadcasts
     on=PresenceChannel("rooms.{room}"), fields=["id", "author", "text", "at"], events=["created"], to_others=True
 )
 class Message(models.Model):
-    """Something that was said in a room."""
+    """A message in a room."""
 
     room = models.SlugField()
     author = models.CharField(max_length=30)
@@ -20,7 +20,7 @@ class Message(models.Model):
 
 
 class UserOnline(models.Model):
-    """Whether a user is online in any room, and since when. The server tells, see ``webhooks.py``."""
+    """State of a user: online in a room or not, and since when; written by ``webhooks.py``."""
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="online")
     is_online = models.BooleanField()

@@ -1,4 +1,4 @@
-"""Settings of an example: nothing here is fit for the open internet."""
+"""Settings of the example, not safe for a site on the internet."""
 
 import os
 from pathlib import Path

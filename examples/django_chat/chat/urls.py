@@ -1,4 +1,4 @@
-"""The chat's addresses."""
+"""URLs of the chat."""
 
 from django.urls import include, path
 

@@ -1,4 +1,4 @@
-"""Pages of the chat, and sending a message."""
+"""Views of the chat: login, logout, a room, and sending a message."""
 
 import re
 
@@ -16,7 +16,7 @@ User = get_user_model()
 
 
 def log_in(request):
-    """By a name alone: this is an example."""
+    """Log a user in by a name, without a password, since this is an example."""
     name = request.POST.get("name", "").strip()
     if re.fullmatch(r"\w{1,30}", name):
         login(request, User.objects.get_or_create(username=name)[0])
@@ -26,14 +26,14 @@ def log_in(request):
 
 @require_POST
 def log_out(request):
-    """Forget who it was."""
+    """Log the user out."""
     logout(request)
     return redirect("login")
 
 
 @login_required
 def room(request, room):
-    """A room with what was said last."""
+    """Show a room with its last messages."""
     rooms = sorted({"lobby", "music", "python", room, *Message.objects.values_list("room", flat=True).distinct()})
     messages = Message.objects.filter(room=room).order_by("-id")[:50][::-1]
     others = UserOnline.objects.exclude(user=request.user).order_by("-is_online", "-since").select_related("user")[:20]
@@ -43,7 +43,7 @@ def room(request, room):
 @login_required
 @require_POST
 def send(request, room):
-    """Say something: the model broadcasts it to the others; who is mentioned is notified."""
+    """Save a message, which the model broadcasts to the others, and notify the mentioned user."""
     text, me = request.POST.get("text", "").strip(), request.user
     if not 1 <= len(text) <= 500:
         return HttpResponseBadRequest("A message has 1 to 500 characters.")
