@@ -84,7 +84,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _hung_up(error: BaseException) -> bool:
-    """Tell whether the connection ended, or the bytes were not HTTP (a TLS alert reads as an illegal status line)."""
+    """Return whether the connection ended, or the bytes were not HTTP (a TLS alert reads as an illegal status line)."""
     text = " ".join(str(cause) for cause in _causes(error)).lower()
     return any(isinstance(cause, ConnectionResetError | EOFError) for cause in _causes(error)) or any(
         sign in text for sign in ("disconnected", "illegal status line", "connection closed", "http response")

@@ -28,7 +28,7 @@ _URL_IN_TEXT: Final = re.compile(r"[A-Za-z][-+.A-Za-z0-9]*://\S*")
 
 
 def is_secret_name(name: str) -> bool:
-    """Tell whether a setting, parameter or key of this name holds a secret."""
+    """Return whether a setting, parameter or key of this name holds a secret."""
     return _NAME.search(name) is not None
 
 

@@ -49,7 +49,7 @@ class ReceivedEvent:
 
     @property
     def is_protocol(self) -> bool:
-        """Tell whether the server itself sent the event, not an application or a client."""
+        """True if the server itself sent the event, not an application or a client."""
         return self.name.startswith("pusher:")
 
 
@@ -79,7 +79,7 @@ class Frame(msgspec.Struct):
 
     @property
     def is_protocol(self) -> bool:
-        """Tell whether the server itself sent the frame, not an application or a client."""
+        """True if the server itself sent the frame, not an application or a client."""
         return self.event.startswith(("pusher:", INTERNAL))
 
     def to_event(self) -> ReceivedEvent:

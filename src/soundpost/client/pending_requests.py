@@ -46,7 +46,7 @@ class PendingRequests:
         return True
 
     def is_abandoned(self, request: str) -> bool:
-        """Tell whether an answer that came is one to an abandoned request, which is then forgotten."""
+        """Return whether an answer that came is one to an abandoned request, which is then forgotten."""
         left = self._abandoned.pop(request, 0)
         if left > 1:
             self._abandoned[request] = left - 1
@@ -57,7 +57,7 @@ class PendingRequests:
         self._last_refusal = text
 
     def is_repetition(self, text: str) -> bool:
-        """Tell whether a ``pusher:error`` repeats the ``pusher:subscription_error`` before it."""
+        """Return whether a ``pusher:error`` repeats the ``pusher:subscription_error`` before it."""
         noted, self._last_refusal = self._last_refusal, None
         return text == noted
 

@@ -44,7 +44,7 @@ class Resumption:
 
     @property
     def has_history(self) -> bool:
-        """Tell whether the channel is known to have a history."""
+        """True if the channel is known to have a history."""
         return self.position is not None or self._is_lost
 
     def request(self) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class Resumption:
         return {"resume": ""} if self._rewind is None else {"resume": "", "rewind": self._rewind}
 
     def applies_to(self, frame: Frame) -> bool:
-        """Tell whether an event belongs to the history; member notices and client events do not."""
+        """Return whether an event belongs to the history; member notices and client events do not."""
         return frame.parsed_position is not None or (
             self.has_history and (_id_of(frame) is not None or frame.event == GAP)
         )
@@ -89,7 +89,7 @@ class Resumption:
         return ResumptionStep(position, is_new=not is_known, id=id)
 
     def was_received(self, position: Position | None) -> bool:
-        """Tell whether the reader has received the event at a position."""
+        """Return whether the reader has received the event at a position."""
         return (
             position is not None
             and self.position is not None

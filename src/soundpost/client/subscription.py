@@ -49,7 +49,7 @@ class Subscription:
 
     @property
     def is_subscribed(self) -> bool:
-        """Tell whether the server has accepted the subscription on the current connection."""
+        """True if the server has accepted the subscription on the current connection."""
         return self._channel.subscribed
 
     @property

@@ -153,7 +153,7 @@ class SyncSubscription:
 
     @property
     def is_subscribed(self) -> bool:
-        """Tell whether the server has accepted the subscription on the current connection."""
+        """True if the server has accepted the subscription on the current connection."""
         return self._subscription.is_subscribed
 
     @property

@@ -39,7 +39,7 @@ def with_variables(apps: list[Values], variables: Values, warnings: list[str]) -
 
 
 def have_no_credentials(apps: list[Values]) -> bool:
-    """Tell whether no source gives a credential of an app."""
+    """Return whether no source gives a credential of an app."""
     return len(apps) <= 1 and not any(keys in app for app in apps for keys in _CREDENTIALS)
 
 

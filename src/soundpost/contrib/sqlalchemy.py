@@ -32,7 +32,7 @@ class SessionTransactions:
         event.listen(session, "after_transaction_end", _ended)
 
     def is_open(self) -> bool:
-        """Tell whether the session has changes to commit."""
+        """Return whether the session has changes to commit."""
         if not self._scoped.registry.has():
             return False
         session = plain_session(self._scoped)

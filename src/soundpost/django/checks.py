@@ -229,7 +229,7 @@ def _no_webhook_url() -> Iterator[Message]:
 
 
 def _is_embedded() -> bool:
-    """Tell whether the server is embedded in the site, and calls the handlers itself."""
+    """Return whether the server is embedded in the site, and calls the handlers itself."""
     try:
         found = broadcast_settings()
         return bool(found.connections) and found.connection().driver == "embedded"

@@ -14,7 +14,7 @@ class SeenInCache:
         self._cache = caches[alias]
 
     def has(self, key: str) -> bool:
-        """Tell whether a key is remembered."""
+        """Return whether a key is remembered."""
         return self._cache.get(f"soundpost:webhooks:{key}") is not None
 
     def add(self, key: str) -> None:

@@ -19,13 +19,13 @@ def credentials_of_tests(found: BroadcastSettings) -> Mapping[str, Any]:
 
 
 def lacks_credentials(found: BroadcastSettings) -> bool:
-    """Tell whether settings have no credentials at all; incomplete ones are a mistake, which is reported."""
+    """Return whether settings have no credentials at all; incomplete ones are a mistake, which is reported."""
     connections = list(found.connections.values())
     return not connections or (len(connections) == 1 and connections[0].missing() == [*CREDENTIALS])
 
 
 def _is_test_environment() -> bool:
-    """Tell whether Django's ``setup_test_environment()`` is in force, which only test runners call.
+    """Return whether Django's ``setup_test_environment()`` is in force, which only test runners call.
 
     Under pytest the plugin of this package sets credentials, and has an option against it.
     """

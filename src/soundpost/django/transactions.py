@@ -40,11 +40,11 @@ class DjangoTransactions:
         return sum(isinstance(entry[1], _DeferredSend) for each in opened for entry in each.run_on_commit)
 
     def is_open(self) -> bool:
-        """Tell whether an ``atomic`` block is open; in a ``TestCase``, always."""
+        """Return whether an ``atomic`` block is open; in a ``TestCase``, always."""
         return bool(connections[_current_alias()].in_atomic_block)
 
     def is_opened_by_test_case(self) -> bool:
-        """Tell whether a ``TestCase`` or pytest-django's ``db`` opened the transaction, which will be rolled back."""
+        """Return whether a ``TestCase`` or pytest-django's ``db`` opened the transaction, which will be rolled back."""
         blocks = connections[_current_alias()].atomic_blocks
         return any(getattr(block, "_from_testcase", False) for block in blocks)
 

@@ -48,7 +48,7 @@ _BRACKETS: Final = re.compile(r"<.*>|\[.*\]|\{.*\}|…|\.\.\.", re.DOTALL)
 
 
 def is_placeholder(value: str) -> bool:
-    """Tell whether a key or secret is a well-known example (``your-app-secret``, ``changeme``, ``<secret>``).
+    """Return whether a key or secret is a well-known example (``your-app-secret``, ``changeme``, ``<secret>``).
 
     Case, digits at the end, and characters between words do not matter. An empty value is missing, not a placeholder.
     """
@@ -69,5 +69,5 @@ def is_placeholder(value: str) -> bool:
 
 
 def is_place_of_secret(value: str) -> bool:
-    """Tell whether a value is what ``soundpost deploy`` prints in place of an app's secret."""
+    """Return whether a value is what ``soundpost deploy`` prints in place of an app's secret."""
     return value.strip().startswith(("<secret-of-app-", "<secret of this app"))

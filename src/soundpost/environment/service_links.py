@@ -17,10 +17,10 @@ _SERVICE_PORT: Final = re.compile(r"(tcp|udp|sctp)://", re.IGNORECASE)
 
 
 def is_service_link(name: str, text: str) -> bool:
-    """Tell whether Kubernetes or Docker set a variable: ``SOUNDPOST_SERVICE_HOST``, ``SOUNDPOST_PORT_8080_TCP`` …"""
+    """Return whether Kubernetes or Docker set a variable: ``SOUNDPOST_SERVICE_HOST``, ``SOUNDPOST_PORT_8080_TCP`` …"""
     return _SERVICE_LINK.fullmatch(name) is not None or is_service_port(name, text)
 
 
 def is_service_port(name: str, text: str) -> bool:
-    """Tell whether a variable named like a setting has a service's address: ``SOUNDPOST_PORT=tcp://10.0.0.1:8080``."""
+    """Return whether a variable with a setting's name has a service's address: ``SOUNDPOST_PORT=tcp://10.0.0.1:8080``."""
     return name.endswith("_PORT") and _SERVICE_PORT.match(unquoted(text)) is not None

@@ -37,7 +37,7 @@ def no_such_app(app_id: str, ids: Iterable[str]) -> str:
 
 
 def is_file(path: Path) -> bool:
-    """Tell whether ``path`` is a file that this process may look for; False in a folder closed to it."""
+    """Return whether ``path`` is a file that this process may look for; False in a folder closed to it."""
     try:
         return path.is_file()
     except OSError:

@@ -63,7 +63,7 @@ def check_declared(callback: Callable[..., Any], given: Collection[str]) -> None
 
 
 def _is_declared(annotation: Any, default: Any) -> bool:
-    """Tell whether a parameter has a declared source, by its annotation, default or class."""
+    """Return whether a parameter has a declared source, by its annotation, default or class."""
     annotation = getattr(annotation, "__value__", annotation)  # type X = …
     if isinstance(default, _DECLARATIONS):
         return True

@@ -51,7 +51,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 
 
 def _is_configured(directory: Path) -> bool:
-    """Tell whether the environment, ``.env`` or ``soundpost.toml`` of a directory has credentials."""
+    """Return whether the environment, ``.env`` or ``soundpost.toml`` of a directory has credentials."""
     if any(name in os.environ for name in _CONFIGURED):
         return True
     if (directory / "soundpost.toml").is_file():

@@ -55,5 +55,5 @@ class _CommittedTransactions:
         return int(self._transactions.waiting())
 
     def is_open(self) -> bool:
-        """Tell whether a transaction is open that may be committed."""
+        """Return whether a transaction is open that may be committed."""
         return bool(self._transactions.is_open()) and not self._transactions.is_opened_by_test_case()

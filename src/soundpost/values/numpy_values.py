@@ -17,25 +17,25 @@ def _base(kind: Any) -> str:
 
 
 def is_of_numpy(value: Any) -> bool:
-    """Tell whether a value is an array or a scalar of NumPy."""
+    """Return whether a value is an array or a scalar of NumPy."""
     kind: Any = type(value)
     return _base(kind) != ""
 
 
 def is_array(value: Any) -> bool:
-    """Tell whether a value is an array of NumPy, masked arrays and those of pandas' columns among them."""
+    """Return whether a value is an array of NumPy, masked arrays and those of pandas' columns among them."""
     kind: Any = type(value)
     return _base(kind) == "ndarray"
 
 
 def is_scalar(value: Any) -> bool:
-    """Tell whether a value is a scalar of NumPy: ``int64``, ``float32``, ``bool_``, ``datetime64`` and others."""
+    """Return whether a value is a scalar of NumPy: ``int64``, ``float32``, ``bool_``, ``datetime64`` and others."""
     kind: Any = type(value)
     return _base(kind) == "generic"
 
 
 def is_masked(value: Any) -> bool:
-    """Tell whether a value is the constant that stands for a masked element, which has no value."""
+    """Return whether a value is the constant that stands for a masked element, which has no value."""
     return type(value).__name__ == "MaskedConstant"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def is_orm_object(value: Any) -> bool:
-    """Tell whether a value is a model of Django, SQLAlchemy, SQLModel, Tortoise, Peewee or Pony."""
+    """Return whether a value is a model of Django, SQLAlchemy, SQLModel, Tortoise, Peewee or Pony."""
     kind: Any = type(value)
     return hasattr(value, "_sa_instance_state") or _is_model(kind)
 

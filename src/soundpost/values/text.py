@@ -79,7 +79,7 @@ def user_id_of(user: Any, what: str = "a user's id") -> str:
 
 
 def is_text(value: Any) -> bool:
-    """Tell whether a value is one text, behind a proxy too, or a member of an enumeration."""
+    """Return whether a value is one text, behind a proxy too, or a member of an enumeration."""
     return type(value) is str or isinstance(unproxied(value), str | Enum)
 
 

@@ -54,7 +54,7 @@ def _read(convert: Callable[[], Any]) -> Any:
 
 
 def _has_foreign_type(annotation: Any) -> bool:
-    """Tell whether msgspec does not know an annotation, or a type in it."""
+    """Return whether msgspec does not know an annotation, or a type in it."""
     try:
         return any(isinstance(each, CustomType) for each in _types_in(type_info(annotation)))
     except (TypeError, NotImplementedError, NameError):

@@ -41,7 +41,7 @@ class WebhookResponse(NamedTuple):
 
 
 def is_overlong(headers: Mapping[str, str]) -> bool:
-    """Tell whether headers announce a body above 1 MiB, so that it need not be read."""
+    """Return whether headers announce a body above 1 MiB, so that it need not be read."""
     return announces_overlong_body(headers.get("content-length"), MAX_BODY)
 
 

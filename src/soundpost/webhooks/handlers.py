@@ -112,7 +112,7 @@ def handler_of(event_name: str, channel: str | None, client_event: str | None, c
 
 
 def _has_yield(callback: Any) -> bool:
-    """Tell whether a function, or the call of an object, is one with ``yield``."""
+    """Return whether a function, or the call of an object, is one with ``yield``."""
     functions = (callback, callback.__call__)
     return any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in functions)
 
@@ -179,12 +179,12 @@ def _source(
 
 
 def _gets_event(annotation: Any) -> bool:
-    """Tell whether a parameter called ``event`` gets the event: unless annotated as text, a client event's name."""
+    """Return whether a parameter called ``event`` gets the event: unless annotated as text, a client event's name."""
     return annotation is not str
 
 
 def _is_declared(parameter: inspect.Parameter, annotation: Any) -> bool:
-    """Tell whether a parameter is FastAPI's to fill: a request, or one with ``Depends`` and its like."""
+    """Return whether a parameter is FastAPI's to fill: a request, or one with ``Depends`` and its like."""
     declared = [type(parameter.default), *map(type, getattr(annotation, "__metadata__", ()))]
     if isinstance(annotation, type):
         declared.append(annotation)

@@ -59,7 +59,7 @@ class SeenInMemory:
         return len(self._until)
 
     def has(self, key: str) -> bool:
-        """Tell whether a key is remembered."""
+        """Return whether a key is remembered."""
         return self._until.get(key, 0) > self._clock()
 
     def add(self, key: str) -> None:

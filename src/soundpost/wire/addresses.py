@@ -60,7 +60,7 @@ def host_of(text: Any) -> str:
 
 
 def is_loopback_host(host: str) -> bool:
-    """Tell whether a host is the machine itself: ``localhost``, ``127.0.0.1``, ``::1``, ``::ffff:127.0.0.1``."""
+    """Return whether a host is the machine itself: ``localhost``, ``127.0.0.1``, ``::1``, ``::ffff:127.0.0.1``."""
     try:
         address = ip_address(host.partition("%")[0])
     except ValueError:
@@ -71,7 +71,7 @@ def is_loopback_host(host: str) -> bool:
 
 
 def is_loopback_url(url: str) -> bool:
-    """Tell whether a URL leads every machine to itself, where no proxy of the environment has a place."""
+    """Return whether a URL leads every machine to itself, where no proxy of the environment has a place."""
     try:
         return is_loopback_host(urlsplit(url).hostname or "")
     except ValueError:
@@ -126,7 +126,7 @@ class PublicUrl(NamedTuple):
 
     @property
     def url(self) -> str:
-        """Return the URL, without the scheme's usual port."""
+        """The URL, without the scheme's usual port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == USUAL_PORTS[self.scheme] else f":{self.port}"
         return f"{self.scheme}://{host}{port}{self.path or ''}"

@@ -70,7 +70,7 @@ def kind_of(name: str) -> Kind:
 
 
 def is_encrypted(name: str) -> bool:
-    """Tell whether a channel is an encrypted one, by its name."""
+    """Return whether a channel is an encrypted one, by its name."""
     return name.startswith(_ENCRYPTED)
 
 

@@ -30,7 +30,7 @@ class TrustedProxies:
         self._networks = [_unmapped_network(proxy) for proxy in proxies if proxy != "*"]
 
     def trusts(self, address: str) -> bool:
-        """Tell whether the peer at an address is believed; the address of a Unix socket is empty."""
+        """Return whether the peer at an address is believed; the address of a Unix socket is empty."""
         if self._all or not address:
             return True
         try:
@@ -108,7 +108,7 @@ def _path(peer: str, hops: Iterable[str], trusted: TrustedProxies) -> list[str]:
 
 
 def is_secure(peer: str, headers: Mapping[bytes, bytes], trusted: TrustedProxies) -> bool | None:
-    """Tell whether the client uses https or wss, from ``X-Forwarded-Proto``; None if no trusted proxy says it."""
+    """Return whether the client uses https or wss, from ``X-Forwarded-Proto``; None if no trusted proxy says it."""
     if not trusted.trusts(peer):
         return None
     scheme = headers.get(b"x-forwarded-proto", b"").rpartition(b",")[2].strip().lower()

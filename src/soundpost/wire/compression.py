@@ -21,7 +21,7 @@ _FLAGS: Final = (b"server_no_context_takeover", b"client_no_context_takeover")
 
 
 def accepts(offers: bytes) -> bool:
-    """Tell whether one of the offers in a ``Sec-WebSocket-Extensions`` header can be accepted as :data:`RESPONSE`."""
+    """Return whether one of the offers in a ``Sec-WebSocket-Extensions`` header can be accepted as :data:`RESPONSE`."""
     return bool(offers) and any(_acceptable(offer) for offer in offers.split(b","))
 
 

@@ -10,5 +10,5 @@ _MARK: Final = DOCTOR.encode()
 
 
 def is_from_doctor(data: bytes) -> bool:
-    """Tell whether bytes begin a connection of the doctor: an HTTP request, a User-Agent, or a TLS ClientHello."""
+    """Return whether bytes begin a connection of the doctor: an HTTP request, a User-Agent, or a TLS ClientHello."""
     return _MARK in data

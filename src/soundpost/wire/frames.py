@@ -203,7 +203,7 @@ class FrameReader:
 
     @property
     def idle(self) -> bool:
-        """Tell whether no message is unfinished, so that the reader may be dropped."""
+        """True if no message is unfinished, so that the reader may be dropped."""
         return self._left == _NO_FRAME and not self._header and not self._message_opcode
 
     def feed(self, data: bytes) -> Iterator[Message]:

@@ -19,7 +19,7 @@ _VERSION_HEADER: Final = (("Sec-WebSocket-Version", "13"),)
 
 
 def wants_websocket(headers: Mapping[bytes, bytes]) -> bool:
-    """Tell whether a request (header names in lower case) asks for an upgrade to a WebSocket."""
+    """Return whether a request (header names in lower case) asks for an upgrade to a WebSocket."""
     upgrade = headers.get(b"upgrade", b"").lower()
     return upgrade == b"websocket" or b"websocket" in _tokens(upgrade)
 

@@ -84,7 +84,7 @@ def check_depth(text: bytes | str) -> None:
 
 
 def is_unicode(text: str) -> bool:
-    """Tell whether a text has a form in UTF-8: no half of a character."""
+    """Return whether a text has a form in UTF-8: no half of a character."""
     if text.isascii():
         return True
     try:

@@ -65,13 +65,13 @@ def origin_of(text: str) -> Origin | None:
 
 
 def is_of_host(origin: str, host: str) -> bool:
-    """Tell whether the page with this ``Origin`` header is of the site that a ``Host`` header names."""
+    """Return whether the page with this ``Origin`` header is of the site that a ``Host`` header names."""
     page = origin_of(origin)
     return page is not None and page.host != "" and origin_of(f"{page.scheme}://{host}") == page
 
 
 def _is_address(host: str) -> bool:
-    """Tell whether the host of an origin is an IP address, which no name server can point elsewhere."""
+    """Return whether the host of an origin is an IP address, which no name server can point elsewhere."""
     if host.startswith("["):
         return True
     try:
@@ -82,7 +82,7 @@ def _is_address(host: str) -> bool:
 
 
 def needs_no_name_server(host: str) -> bool:
-    """Tell whether the host of an origin is an IP address or ``localhost``: no name server can point it elsewhere.
+    """Return whether the host of an origin is an IP address or ``localhost``: no name server can point it elsewhere.
 
     A page that is served under such hosts only is safe from DNS rebinding.
     """
@@ -100,7 +100,7 @@ class Origins:
         self._patterns = [pattern for pattern in patterns if pattern is not None]
 
     def match(self, origin: str) -> bool:
-        """Tell whether the page with this ``Origin`` header is allowed."""
+        """Return whether the page with this ``Origin`` header is allowed."""
         if self.any:
             return True
         page = origin_of(origin)

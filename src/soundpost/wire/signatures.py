@@ -60,7 +60,7 @@ def sign(secret: str, text: str) -> str:
 
 
 def verify(secret: str, text: str, signature: str) -> bool:
-    """Tell whether a signature is that of a text, in constant time. A text without a form in UTF-8 has none."""
+    """Return whether a signature is that of a text, in constant time. A text without a form in UTF-8 has none."""
     try:
         expected = sign(secret, text)
     except UnicodeEncodeError:

@@ -13,7 +13,7 @@ _MAX_SHOWN: Final = 60
 
 
 def is_socket_id(value: object) -> bool:
-    """Tell whether a value can be a socket id: up to 20 digits, a dot, up to 20 digits."""
+    """Return whether a value can be a socket id: up to 20 digits, a dot, up to 20 digits."""
     return isinstance(value, str) and _SOCKET_ID.fullmatch(value) is not None
 
 

@@ -8,7 +8,7 @@ from soundpost.wire.channel_names import Kind, kind_of
 
 
 def is_about(event_name: str, kind: Kind) -> bool:
-    """Tell whether a webhook can be about channels of a kind."""
+    """Return whether a webhook can be about channels of a kind."""
     match event_name:
         case "member_added" | "member_removed":
             return kind.is_presence

@@ -32,7 +32,7 @@ def webhook_signature(secret: str, body: bytes) -> str:
 
 
 def is_signature(signature: str, secret: str, body: bytes) -> bool:
-    """Tell whether a signature is that of a body, in constant time."""
+    """Return whether a signature is that of a body, in constant time."""
     return hmac.compare_digest(webhook_signature(secret, body).encode(), signature.encode(errors="replace"))
 
 

@@ -36,12 +36,12 @@ class AdminRequest:
 
     @cached_property
     def query(self) -> dict[str, str]:
-        """Return the query's parameters, decoded; of several with one name the last."""
+        """The query's parameters, decoded; of several with one name the last."""
         return dict(parse_qsl(self._query, keep_blank_values=True))
 
     @cached_property
     def cookies(self) -> dict[str, str]:
-        """Return the cookies by name, as sent."""
+        """The cookies by name, as sent."""
         pairs = (part.partition("=") for part in self.headers.get("cookie", "").split(";"))
         return {name.strip(): value.strip() for name, _, value in pairs if name.strip()}
 

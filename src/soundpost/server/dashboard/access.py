@@ -84,7 +84,7 @@ class Access:
         raise AdminError(403, f"A page of {asking} asks, not the dashboard of {host[:100]!a}")
 
     def _is_named(self, origin: str) -> bool:
-        """Tell whether an origin has a configured name: a proxy may have put its own into ``Host``."""
+        """Return whether an origin has a configured name: a proxy may have put its own into ``Host``."""
         found = origin_of(origin)
         return found is not None and found.host in self._names()
 

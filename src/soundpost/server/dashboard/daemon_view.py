@@ -34,7 +34,7 @@ class TimelineView(Protocol):
 
     @property
     def samples(self) -> Sequence[Sample]:
-        """Return all samples, oldest first."""
+        """All samples, oldest first."""
 
 
 class FiguresView(Protocol):
@@ -42,7 +42,7 @@ class FiguresView(Protocol):
 
     @property
     def timeline(self) -> TimelineView:
-        """Return the last hour."""
+        """The last hour."""
 
     async def cluster_figures(self) -> list[HostFigures]:
         """Return the figures of all hosts, this one first."""

@@ -183,7 +183,7 @@ class Dashboard:
             log.info("an operator from %s: %s", address, did, extra=fields(address=address))
 
     def _is_alive(self, request: AdminRequest) -> bool:
-        """Tell whether the session of a request goes on; a stream that is open uses it."""
+        """Return whether the session of a request goes on; a stream that is open uses it."""
         try:
             self.access.session_of(request)
         except AdminError:

@@ -59,7 +59,7 @@ def check_hash(text: str) -> None:
 
 
 def is_password(password: str, text: str) -> bool:
-    """Tell whether a password has the hash ``text``, in a time that does not depend on the answer."""
+    """Return whether a password has the hash ``text``, in a time that does not depend on the answer."""
     _, cost, block_size, parallelism, salt, expected = text.split(":")
     wanted = _bytes(expected)
     found = _scrypt(password[:MAX_LENGTH], _bytes(salt), int(cost), int(block_size), int(parallelism), len(wanted))

@@ -92,12 +92,12 @@ class HostFigures(Struct, kw_only=True):
 
     @property
     def connections(self) -> int:
-        """Return the number of connections of all apps."""
+        """The number of connections of all apps."""
         return sum(app.connections for app in self.apps.values())
 
     @property
     def publish(self) -> Histogram:
-        """Return the times that requests to publish took, of all apps."""
+        """The times that requests to publish took, of all apps."""
         total = Histogram()
         for app in self.apps.values():
             add_up(total, app.publish)

@@ -46,7 +46,7 @@ class LoopLag:
 
     @property
     def recent(self) -> float:
-        """Return the longest lateness of the last 5 s, in seconds."""
+        """The longest lateness of the last 5 s, in seconds."""
         return max(self._recent, default=0.0)
 
     def _tick(self) -> None:

@@ -24,7 +24,7 @@ class Timeline:
 
     @property
     def samples(self) -> Sequence[Sample]:
-        """Return all samples of the last hour, oldest first."""
+        """All samples of the last hour, oldest first."""
         return self._samples
 
     def add(self, figures: HostFigures) -> None:

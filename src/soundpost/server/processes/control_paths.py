@@ -57,7 +57,7 @@ def port_of_name(name: str) -> int | None:
 
 
 def has_address(name: str) -> bool:
-    """Tell whether the server of a control name listens on a port of one address alone."""
+    """Return whether the server of a control name listens on a port of one address alone."""
     return port_of_name(name) is not None and "-" in name
 
 

@@ -106,7 +106,7 @@ class MessageStream(Observer):
 
 
 def _is_one_of_several(app: App) -> bool:
-    """Tell whether a line must say to which app it belongs; an app that was removed at a reload counts too."""
+    """Return whether a line must say to which app it belongs; an app that was removed at a reload counts too."""
     return list(app.node.by_id) != [app.settings.id]
 
 

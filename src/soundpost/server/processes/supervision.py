@@ -113,7 +113,7 @@ class Supervision:
             raise
 
     def restart_is_done(self) -> bool:
-        """Tell whether no restart is under way. Raises StartError if the last one failed."""
+        """Return whether no restart is under way. Raises StartError if the last one failed."""
         if self._ending == "exec" or (self._restarting is not None and not self._restarting.done()):
             return False
         if self._restart_fault:

@@ -100,7 +100,7 @@ def _look_up(host: str, port: int) -> list[str]:
 
 
 def is_address(host: str) -> bool:
-    """Tell whether a host is an IP address."""
+    """Return whether a host is an IP address."""
     try:
         ip_address(host.partition("%")[0])
     except ValueError:
@@ -109,7 +109,7 @@ def is_address(host: str) -> bool:
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an IP address is one of the internet.
+    """Return whether an IP address is one of the internet.
 
     Private, loopback, link-local, multicast, reserved and unspecified addresses are not, in whatever form of IPv6.
     """

@@ -58,7 +58,7 @@ class AppEndpoints:
         endpoint.close()
 
     def follow(self, event: WebhookEvent) -> bool:
-        """Tell whether an endpoint is sent an event, or the one that begins or ends the same state."""
+        """Return whether an endpoint is sent an event, or the one that begins or ends the same state."""
         return any(endpoint.follows(event) for endpoint in self)
 
     def put(self, waiting: WaitingEvent) -> None:

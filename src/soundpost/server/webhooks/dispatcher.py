@@ -239,7 +239,7 @@ class WebhookDispatcher:
     # For endpoints
 
     def allows(self, endpoint: Endpoint) -> bool:
-        """Tell whether an endpoint may send a request now."""
+        """Return whether an endpoint may send a request now."""
         return self.may_send is None or self.may_send(endpoint.app.id)
 
     def has_due(self, endpoint: Endpoint) -> None:
@@ -321,7 +321,7 @@ class WebhookDispatcher:
         return [] if app is None else list(app)
 
     def has_idle(self, app_id: str) -> bool:
-        """Tell whether an endpoint of an app takes events, and nothing waits for it."""
+        """Return whether an endpoint of an app takes events, and nothing waits for it."""
         return any(endpoint.is_idle for endpoint in self.endpoints_of(app_id))
 
     def figures(self) -> list[EndpointFigures]:

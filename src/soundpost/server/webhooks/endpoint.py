@@ -40,7 +40,7 @@ class EndpointServices(Protocol):
     throttle: LogThrottle
 
     def allows(self, endpoint: Endpoint) -> bool:
-        """Tell whether an endpoint may send a request now."""
+        """Return whether an endpoint may send a request now."""
 
     def has_due(self, endpoint: Endpoint) -> None:
         """Have :meth:`Endpoint.send` be called when it is the endpoint's turn."""
@@ -101,11 +101,11 @@ class Endpoint:
         self._matches: Callable[[str], object] = (lambda _: True) if every else channel_matcher(settings.channels)
 
     def wants(self, event: WebhookEvent) -> bool:
-        """Tell whether the endpoint is sent an event."""
+        """Return whether the endpoint is sent an event."""
         return event.name in self._names and self._has_channel(event) and not self.is_stopped
 
     def follows(self, event: WebhookEvent) -> bool:
-        """Tell whether the endpoint is sent an event, or the one that begins or ends the same state."""
+        """Return whether the endpoint is sent an event, or the one that begins or ends the same state."""
         return event.name in self._followed and self._has_channel(event)
 
     def _has_channel(self, event: WebhookEvent) -> bool:

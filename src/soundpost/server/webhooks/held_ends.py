@@ -41,7 +41,7 @@ class HeldEnds:
 
     @property
     def will_send(self) -> bool:
-        """Tell whether there are ends that are sent once they are due."""
+        """True if there are ends that are sent once they are due."""
         return not self._is_paused and any(app.states.held for app in self._apps.values())
 
     def schedule(self, due: float | None) -> None:

@@ -52,7 +52,7 @@ class States:
 
     @property
     def next_end(self) -> float | None:
-        """Return the time at which the next held end is due; None if none is held."""
+        """The time at which the next held end is due; None if none is held."""
         while self._ends:
             due, _, state = self._ends[0]
             if state in self._held and self._held[state][0] == due:
@@ -103,7 +103,7 @@ class States:
         return end
 
     def holds_end_of(self, state: State) -> bool:
-        """Tell whether the end of a state is held back."""
+        """Return whether the end of a state is held back."""
         return state in self._held
 
     def pop_due(self, now: float) -> WaitingEvent | None:

@@ -94,7 +94,7 @@ class BenchClient(asyncio.Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Tell whether the connection has subscribed and is still open."""
+        """True if the connection has subscribed and is still open."""
         return self.ready.done() and not self.ready.cancelled() and not self.closed.done() and self._code is None
 
     def unsubscribe(self) -> None:

@@ -46,7 +46,7 @@ def user_id(connection: int, stay: int) -> str:
 
 
 def is_notice(message: bytes) -> bool:
-    """Tell whether a message is about a member that left or came back, not one that came for the first time.
+    """Return whether a message is about a member that left or came back, not one that came for the first time.
 
     First arrivals belong to the time before the run; some members see them and some came after.
     """

@@ -199,7 +199,7 @@ def report_of(result: RunResult) -> BenchReport:
 
 
 def _passed(report: BenchReport) -> bool:
-    """Tell whether nothing was lost, double or out of order, and no error occurred."""
+    """Return whether nothing was lost, double or out of order, and no error occurred."""
     deliveries, members, pings = report.deliveries, report.members, report.pings
     return (
         not (deliveries.lost or deliveries.duplicates or deliveries.out_of_order or report.errors)

@@ -58,12 +58,12 @@ class BenchSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def publishes(self) -> bool:
-        """Tell whether events are published."""
+        """True if events are published."""
         return self.scenario is not Scenario.IDLE
 
     @property
     def streams(self) -> int:
-        """Return the number of streams: every channel and every publisher has at least one."""
+        """The number of streams: every channel and every publisher has at least one."""
         return max(self.channels, self.publishers) if self.publishes else 0
 
     def channel(self, number: int) -> str:
@@ -75,7 +75,7 @@ class BenchSettings(msgspec.Struct, frozen=True, kw_only=True):
         return connection % self.channels
 
     def is_passing(self, connection: int) -> bool:
-        """Tell whether a connection comes and goes: one of ten (presence) or of four (churn) of a channel."""
+        """Return whether a connection comes and goes: one of ten (presence) or of four (churn) of a channel."""
         one_in = _ONE_PASSING_IN.get(self.scenario)
         return one_in is not None and connection // self.channels % one_in == 1
 

@@ -56,7 +56,7 @@ class ServerFrames:
 
     @property
     def idle(self) -> bool:
-        """Tell whether no message is unfinished."""
+        """True if no message is unfinished."""
         return not self._rest and not self._opcode
 
     def feed(self, data: bytes) -> list[Message]:

@@ -18,13 +18,13 @@ class ServerAddress(NamedTuple):
 
     @property
     def url(self) -> str:
-        """Return the base URL, always with its port."""
+        """The base URL, always with its port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}{self.path}"
 
     @property
     def is_tls(self) -> bool:
-        """Tell whether the scheme is https."""
+        """True if the scheme is https."""
         return self.scheme == "https"
 
 

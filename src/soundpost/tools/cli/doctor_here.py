@@ -166,7 +166,7 @@ def placeholders_in(loaded: Loaded, plan: CheckPlan) -> tuple[str, ...]:
 
 
 def _is_behind_a_proxy(loaded: Loaded) -> bool:
-    """Tell whether browsers need a proxy whose address is unknown.
+    """Return whether browsers need a proxy whose address is unknown.
 
     A server on loopback without any name is one for development: its browsers are on the same machine.
     """

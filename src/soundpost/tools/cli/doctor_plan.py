@@ -158,7 +158,7 @@ def _without_server(
 
 
 def _is_examined(plan: CheckPlan, options: DoctorOptions, inside: BaseUrl, *, is_known: bool) -> bool:
-    """Tell whether the server configured here is the one that options and named files mean."""
+    """Return whether the server configured here is the one that options and named files mean."""
     named = (plan.public, plan.backend)
     if options.url is None and any(each is not None and each.is_same_listener(inside) for each in named):
         return True

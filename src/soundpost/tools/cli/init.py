@@ -89,7 +89,7 @@ def _check_folder() -> None:
 
 
 def is_terminal() -> bool:
-    """Tell whether a person can be asked."""
+    """Return whether a person can be asked."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 

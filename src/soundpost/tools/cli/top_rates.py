@@ -84,12 +84,12 @@ class Observation:
 
     @property
     def all_rates(self) -> list[HostRates]:
-        """Return the rates of all hosts that have some."""
+        """The rates of all hosts that have some."""
         return list(self._rates.values())
 
     @property
     def is_whole(self) -> bool:
-        """Tell whether all hosts have rates."""
+        """True if all hosts have rates."""
         return len(self._rates) == len(self.hosts)
 
 

@@ -53,12 +53,12 @@ class Attempt(NamedTuple):
 
     @property
     def code(self) -> str | None:
-        """Return the id of the fault; None without one."""
+        """The id of the fault; None without one."""
         return None if self.fault is None else self.fault.code
 
     @property
     def failed(self) -> bool:
-        """Tell whether the endpoint did not take the event."""
+        """True if the endpoint did not take the event."""
         return self.fault is not None and self.fault.fault.severity == "fault"
 
 

@@ -67,7 +67,7 @@ def variables(plan: DeployPlan) -> dict[str, str]:
 
 
 def has_several_apps(plan: DeployPlan) -> bool:
-    """Tell whether several apps are configured: variables hold one, several come in their file."""
+    """Return whether several apps are configured: variables hold one, several come in their file."""
     return len(plan.settings.apps) > 1
 
 

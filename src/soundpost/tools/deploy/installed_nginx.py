@@ -28,13 +28,13 @@ def version() -> str:
 
 
 def http2_is_a_directive(version: str) -> bool:
-    """Tell whether a version knows ``http2 on;``; False if unknown, for all versions take the older form."""
+    """Return whether a version knows ``http2 on;``; False if unknown, for all versions take the older form."""
     numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
     return bool(numbers) and numbers >= _NEW_HTTP2
 
 
 def has_ipv6() -> bool:
-    """Tell whether this machine has IPv6: Nginx does not start with an address that cannot be listened on."""
+    """Return whether this machine has IPv6: Nginx does not start with an address that cannot be listened on."""
     if not socket.has_ipv6:
         return False
     try:

@@ -48,7 +48,7 @@ class ConfigFile(NamedTuple):
 
     @property
     def is_printed(self) -> bool:
-        """Tell whether the file is printed when nothing is written."""
+        """True if the file is printed when nothing is written."""
         return not (self.private or self.of_other_target)
 
 
@@ -109,32 +109,32 @@ class DeployPlan:
 
     @property
     def server(self) -> ServerSettings:
-        """Return the settings of the server."""
+        """The settings of the server."""
         return self.settings.server
 
     @property
     def prefix(self) -> str:
-        """Return the path prefix: empty, or ``/ws`` without a slash at its end."""
+        """The path prefix: empty, or ``/ws`` without a slash at its end."""
         return self.server.path.rstrip("/")
 
     @property
     def certificate_file(self) -> str:
-        """Return the path of the certificate with its chain."""
+        """The path of the certificate with its chain."""
         return self.certificate or f"/etc/letsencrypt/live/{self.server_name}/fullchain.pem"
 
     @property
     def key_file(self) -> str:
-        """Return the path of the certificate's key."""
+        """The path of the certificate's key."""
         return self.key or f"/etc/letsencrypt/live/{self.server_name}/privkey.pem"
 
     @property
     def unix_socket(self) -> str | None:
-        """Return the Unix socket of a single server; None without one."""
+        """The Unix socket of a single server; None without one."""
         return None if self.nodes else self.server.unix_socket
 
     @property
     def upstreams(self) -> tuple[str, ...]:
-        """Return the addresses at which a proxy here reaches the servers: ``host:port``, or ``unix:/path``."""
+        """The addresses at which a proxy here reaches the servers: ``host:port``, or ``unix:/path``."""
         if self.nodes:
             return self.nodes
         if self.server.unix_socket is not None:
@@ -143,29 +143,29 @@ class DeployPlan:
 
     @property
     def speaks_tls(self) -> bool:
-        """Tell whether the server itself serves https."""
+        """True if the server itself serves https."""
         return self.server.tls.certificate is not None
 
     @property
     def longest_idle_time(self) -> int:
-        """Return the longest time, in seconds, that a healthy connection of any app is silent."""
+        """The longest time, in seconds, that a healthy connection of any app is silent."""
         return max(max(app.activity_timeout, app.ping_interval) for app in self.settings.apps)
 
     @property
     def idle_timeout(self) -> int:
-        """Return the seconds after which a proxy may close a silent connection."""
+        """The seconds after which a proxy may close a silent connection."""
         return self.longest_idle_time + _SILENCE
 
     @property
     def stop_seconds(self) -> int:
-        """Return the seconds that the server may take to stop: clients leave, queued messages are sent."""
+        """The seconds that the server may take to stop: clients leave, queued messages are sent."""
         drain = self.server.drain_time
         own = (_DRAIN_TIME if drain is None else drain) + self.server.drain_delay + self.server.shutdown_timeout
         return math.ceil(own) + _MARGIN
 
     @property
     def backend(self) -> BackendAddress:
-        """Return the address for programs on this machine: the proxy's inner port if the server has a Unix socket."""
+        """The address for programs on this machine: the proxy's inner port if the server has a Unix socket."""
         if self.nodes and not self.nodes[0].startswith("unix:"):
             host, _, port = self.nodes[0].rpartition(":")
             return BackendAddress("https" if self.speaks_tls else "http", host.strip("[]"), int(port))

@@ -36,7 +36,7 @@ class Service:
 
     @property
     def home(self) -> str:
-        """Return the home directory of the service's user."""
+        """The home directory of the service's user."""
         try:
             return pwd.getpwnam(self.user).pw_dir
         except KeyError:
@@ -44,7 +44,7 @@ class Service:
 
     @property
     def secrets(self) -> str:
-        """Return the path of the file that holds the secrets."""
+        """The path of the file that holds the secrets."""
         return str(self.config or self.directory / ".env")
 
 

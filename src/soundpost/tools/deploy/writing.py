@@ -53,7 +53,7 @@ def with_checksum(file: ConfigFile) -> str:
 
 
 def is_unedited(text: str) -> bool:
-    """Tell whether a file's text was written here, and not edited since."""
+    """Return whether a file's text was written here, and not edited since."""
     before, _, last = text.removesuffix("\n").rpartition("\n")
     found = _CHECKSUM.fullmatch(f"{last}\n")
     return found is not None and found[1] == _checksum(f"{before}\n")
@@ -64,7 +64,7 @@ def _checksum(text: str) -> str:
 
 
 def _is_there(file: ConfigFile, target: Path) -> bool | None:
-    """Tell whether the file exists as it would be written; None if nothing, or a text from here, is there."""
+    """Return whether the file exists as it would be written; None if nothing, or a text from here, is there."""
     if not target.exists() and not target.is_symlink():
         return None
     try:

@@ -20,22 +20,22 @@ _CHALLENGE: Final = (
 
 
 def is_nginx_page(response: RawResponse) -> bool:
-    """Tell whether a response is one of the pages built into Nginx."""
+    """Return whether a response is one of the pages built into Nginx."""
     return _NGINX_PAGE.search(response.body) is not None
 
 
 def is_page(response: RawResponse) -> bool:
-    """Tell whether a response is a web page."""
+    """Return whether a response is a web page."""
     return "text/html" in response.headers.get("content-type", "") or response.body.lstrip()[:1] == b"<"
 
 
 def is_cloudflare(response: RawResponse) -> bool:
-    """Tell whether a response came through Cloudflare."""
+    """Return whether a response came through Cloudflare."""
     return "cf-ray" in response.headers or response.headers.get("server", "").lower() == "cloudflare"
 
 
 def is_challenge(response: RawResponse) -> bool:
-    """Tell whether a response is Cloudflare's challenge page, which only people pass."""
+    """Return whether a response is Cloudflare's challenge page, which only people pass."""
     if response.headers.get("cf-mitigated") == "challenge":
         return True
     body = response.body.lower()

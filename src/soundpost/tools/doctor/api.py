@@ -47,7 +47,7 @@ class Api(NamedTuple):
         return self._request("POST", "/events", encode({"name": name, "channels": [channel], "data": data}))
 
     def accepts_requests(self) -> bool:
-        """Tell whether the API accepts a signed request."""
+        """Return whether the API accepts a signed request."""
         try:
             self.request_channels()
         except FaultFound:

@@ -25,39 +25,39 @@ class BaseUrl(NamedTuple):
 
     @property
     def is_tls(self) -> bool:
-        """Tell whether the scheme is https."""
+        """True if the scheme is https."""
         return self.scheme == "https"
 
     @property
     def is_loopback(self) -> bool:
-        """Tell whether the host is this machine's loopback address."""
+        """True if the host is this machine's loopback address."""
         return is_loopback(self.host)
 
     @property
     def authority(self) -> str:
-        """Return host and port as in a Host header, without the scheme's default port."""
+        """Host and port as in a Host header, without the scheme's default port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.is_tls else 80) else f"{host}:{self.port}"
 
     @property
     def url(self) -> str:
-        """Return the base URL as text; ``unix:PATH`` for a Unix socket."""
+        """The base URL as text; ``unix:PATH`` for a Unix socket."""
         if self.unix_socket:
             return f"unix:{self.unix_socket}"
         return f"{self.scheme}://{self.authority}{self.path}"
 
     @property
     def origin(self) -> str:
-        """Return the base URL without its path."""
+        """The base URL without its path."""
         return f"{self.scheme}://{self.authority}"
 
     @property
     def facts(self) -> dict[str, str | int]:
-        """Return the facts of a fault that names this URL as the right one."""
+        """The facts of a fault that names this URL as the right one."""
         return {"inside": self.url, "host": self.host, "port": self.port, "scheme": self.scheme}
 
     def is_same_listener(self, other: BaseUrl | None) -> bool:
-        """Tell whether two base URLs lead to the same port of one machine, or to the same Unix socket."""
+        """Return whether two base URLs lead to the same port of one machine, or to the same Unix socket."""
         return (
             other is not None
             and (self.port, self.unix_socket) == (other.port, other.unix_socket)

@@ -130,7 +130,7 @@ def _situation(source: str) -> str:
 
 
 def is_public(base_url: BaseUrl, plan: CheckPlan) -> bool:
-    """Tell whether a base URL is meant for browsers while another one leads to the server inside."""
+    """Return whether a base URL is meant for browsers while another one leads to the server inside."""
     if plan.inside is None or base_url.is_same_listener(plan.inside):
         return False
     return base_url.is_same_listener(plan.public) or base_url.port in (443, 80, *plan.public_ports)
@@ -213,7 +213,7 @@ def _other_path(plan: CheckPlan, base_url: BaseUrl) -> FaultFound | None:
 
 
 def _accepts_browsers(base_url: BaseUrl, plan: CheckPlan) -> bool:
-    """Tell whether the app's server answers at a base URL, even if this client is refused."""
+    """Return whether the app's server answers at a base URL, even if this client is refused."""
     try:
         open_established(base_url, plan.key, plan.origin, verify=plan.verify).session.close()
     except FaultFound as found:

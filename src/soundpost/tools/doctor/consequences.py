@@ -102,7 +102,7 @@ def cause_of(code: str, check: str, base_url: BaseUrl | None, earlier: Iterable[
 
 
 def _is_the_same(code: str, check: str, base_url: BaseUrl | None, before: EarlierFault) -> bool:
-    """Tell whether one address has one fault, met twice."""
+    """Return whether one address has one fault, met twice."""
     if before.found != code or base_url is None or before.base_url is None:
         return False
     if code in _OF_THE_NAME:
@@ -111,7 +111,7 @@ def _is_the_same(code: str, check: str, base_url: BaseUrl | None, before: Earlie
 
 
 def _comes_of_the_server(code: str, check: str, base_url: BaseUrl | None, before: EarlierFault) -> bool:
-    """Tell whether the server of this machine is missing where a walk arrives, directly or behind a proxy."""
+    """Return whether the server of this machine is missing where a walk arrives, directly or behind a proxy."""
     if before.found not in _NOT_THE_SERVER_HERE or base_url is None:
         return False
     if base_url.is_same_listener(before.base_url):
@@ -120,7 +120,7 @@ def _comes_of_the_server(code: str, check: str, base_url: BaseUrl | None, before
 
 
 def _has_no_api_either(code: str, check: str, base_url: BaseUrl | None, before: EarlierFault) -> bool:
-    """Tell whether neither WebSockets nor the API get through at one address."""
+    """Return whether neither WebSockets nor the API get through at one address."""
     return (
         code in _NO_API_EITHER
         and base_url is not None
@@ -135,7 +135,7 @@ def _is_in_the_table(code: str, check: str, base_url: BaseUrl | None, before: Ea
 
 
 def _comes_of_scheme_and_port(code: str, check: str, base_url: BaseUrl | None, before: EarlierFault) -> bool:
-    """Tell whether a scheme and a port that do not belong together lead the walk astray."""
+    """Return whether a scheme and a port that do not belong together lead the walk astray."""
     if before.found != "env-scheme-port-mismatch" or code not in _WRONG_PORT_OR_SCHEME:
         return False
     is_public = not before.place.rpartition(": ")[2].startswith(("SOUNDPOST_SCHEME", "REVERB_SCHEME"))
@@ -143,7 +143,7 @@ def _comes_of_scheme_and_port(code: str, check: str, base_url: BaseUrl | None, b
 
 
 def _has_the_same_clock(code: str, check: str, base_url: BaseUrl | None, before: EarlierFault) -> bool:
-    """Tell whether one wrong clock breaks certificates and signatures."""
+    """Return whether one wrong clock breaks certificates and signatures."""
     return before.cause == "clock-skew" and code in ("clock-skew", "clock-drift", *_ENDED)
 
 

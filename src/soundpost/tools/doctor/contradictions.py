@@ -113,7 +113,7 @@ def _frontend_port(env: EnvSettings, public: SourcedAddress | None) -> Iterator[
 
 
 def _is_set_for_tls(env: EnvSettings) -> bool:
-    """Tell whether https was chosen. Laravel Echo's default is another fault, see ``_no_scheme``."""
+    """Return whether https was chosen. Laravel Echo's default is another fault, see ``_no_scheme``."""
     backend = env.backend("SCHEME")
     return env.frontend("SCHEME") is not None or backend is None or backend.text.strip() == "https"
 

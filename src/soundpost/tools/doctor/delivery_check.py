@@ -54,7 +54,7 @@ def _sessions(plan: CheckPlan, browser_access: BrowserAccess, channel: str, stac
 
 
 def _hears(session: SocketSession, channel: str, seconds: float) -> bool:
-    """Tell whether the event arrives within ``seconds``."""
+    """Return whether the event arrives within ``seconds``."""
     try:
         return any(frame.channel == channel and frame.event == _EVENT for frame in session.messages(seconds))
     except (NothingReceivedError, ConnectionClosedError):

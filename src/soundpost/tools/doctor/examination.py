@@ -72,7 +72,7 @@ class Examination:
 
     @property
     def faults(self) -> list[Step]:
-        """Return the steps that found a fault; warnings, and what follows from a fault, are none."""
+        """The steps that found a fault; warnings, and what follows from a fault, are none."""
         return [step for step in self.steps if step.status == "fault"]
 
     def begin(self, check: str, base_url: BaseUrl | None = None) -> None:

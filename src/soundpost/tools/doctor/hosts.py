@@ -10,7 +10,7 @@ from soundpost.wire.addresses import is_loopback_host
 
 
 def same_host(one: str, other: str) -> bool:
-    """Tell whether two names lead to one machine: the names are equal, or both are this machine's.
+    """Return whether two names lead to one machine: the names are equal, or both are this machine's.
 
     ``localhost``, ``127.0.0.1``, ``::1``, ``0.0.0.0``, the machine's own names and addresses are one.
     """
@@ -19,12 +19,12 @@ def same_host(one: str, other: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a name leads every machine to itself, in any spelling."""
+    """Return whether a name leads every machine to itself, in any spelling."""
     return is_loopback_host(_plain(host))
 
 
 def is_unspecified(host: str) -> bool:
-    """Tell whether a name stands for all addresses of a listening machine: ``0.0.0.0`` or ``::``."""
+    """Return whether a name stands for all addresses of a listening machine: ``0.0.0.0`` or ``::``."""
     try:
         return ip_address(_plain(host)).is_unspecified
     except ValueError:
@@ -32,14 +32,14 @@ def is_unspecified(host: str) -> bool:
 
 
 def is_this_machine(host: str) -> bool:
-    """Tell whether a name leads to this machine."""
+    """Return whether a name leads to this machine."""
     host = _plain(host)
     return is_loopback(host) or is_unspecified(host) or host == _plain(socket.gethostname()) or _is_own(host)
 
 
 @lru_cache(maxsize=64)
 def _is_own(host: str) -> bool:
-    """Tell whether all addresses of a name belong to this machine: sockets bind to no others."""
+    """Return whether all addresses of a name belong to this machine: sockets bind to no others."""
     try:
         found = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError):

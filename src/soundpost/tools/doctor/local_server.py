@@ -134,7 +134,7 @@ def _check_apps(plan: CheckPlan, inside: BaseUrl) -> None:
 
 
 def _is_soundpost(plan: CheckPlan, inside: BaseUrl) -> bool:
-    """Tell whether the program that listens where the server should be is a Soundpost server."""
+    """Return whether the program that listens where the server should be is a Soundpost server."""
     from soundpost.server.processes.control_client import running_servers
     from soundpost.server.processes.control_paths import port_of_name
 
@@ -196,7 +196,7 @@ def _process_shown(inside: BaseUrl) -> str:
 
 
 def _is_stopped(process: int) -> bool:
-    """Tell whether a signal has stopped a process (proc(5), stat: state T)."""
+    """Return whether a signal has stopped a process (proc(5), stat: state T)."""
     with suppress(OSError, IndexError):
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] in ("T", "t")
     return False

@@ -54,7 +54,7 @@ def look_up_addresses(base_url: BaseUrl) -> list[SocketAddress]:
 
 
 def is_private(address: SocketAddress) -> bool:
-    """Tell whether only this machine or its own network can reach an address."""
+    """Return whether only this machine or its own network can reach an address."""
     return ipaddress.ip_address(str(address).partition("%")[0]).is_private
 
 

@@ -83,5 +83,5 @@ class CheckPlan:
 
     @property
     def can_publish(self) -> bool:
-        """Tell whether address and credentials for publishing are known."""
+        """True if address and credentials for publishing are known."""
         return self.backend is not None and bool(self.key and self.app_id and self.secret)

@@ -108,7 +108,7 @@ def _port(location: str) -> int:
 
 
 def is_plain_to_tls(response: RawResponse) -> bool:
-    """Tell whether Nginx, Apache, Go or Soundpost complains about plain HTTP on a TLS port."""
+    """Return whether Nginx, Apache, Go or Soundpost complains about plain HTTP on a TLS port."""
     body = response.body.lower()
     return any(
         sign in body

@@ -39,14 +39,14 @@ def service_here(files: Sequence[Path], etc: Path = Path("/etc")) -> LocalServic
 
 
 def _starts(command: str, directory: str, files: Sequence[Path]) -> bool:
-    """Tell whether a service's command, called in ``directory``, starts the server of one of these files."""
+    """Return whether a service's command, called in ``directory``, starts the server of one of these files."""
     return _STARTS.search(command) is not None and any(
         str(file) in command or directory == str(file.parent) for file in files
     )
 
 
 def may_read(user: str, path: Path) -> bool:
-    """Tell whether a user of this machine may read a file by its owner, group and mode; True if unknown."""
+    """Return whether a user of this machine may read a file by its owner, group and mode; True if unknown."""
     if sys.platform == "win32":
         return True
     from soundpost.tools.doctor.socket_rights import user_of

@@ -27,7 +27,7 @@ class ClosedPath(NamedTuple):
 
     @property
     def command(self) -> str:
-        """Return the command that opens the path to everybody, as the server does with its own socket."""
+        """The command that opens the path to everybody, as the server does with its own socket."""
         return f"chmod {'o+x' if self.is_folder else 'o+rw'} {self.path}"
 
     def __str__(self) -> str:

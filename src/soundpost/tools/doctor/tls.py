@@ -43,7 +43,7 @@ def start_tls(sock: socket.socket, base_url: BaseUrl, *, verify: bool) -> ssl.SS
 
 
 def speaks_tls(base_url: BaseUrl) -> bool:
-    """Tell whether a TLS handshake succeeds, with any certificate."""
+    """Return whether a TLS handshake succeeds, with any certificate."""
     with suppress(FaultFound, OSError, ValueError):
         sock = connect(base_url, look_up_addresses(base_url)).sock
         _context(verify=False).wrap_socket(sock, server_hostname=base_url.host).close()
@@ -52,7 +52,7 @@ def speaks_tls(base_url: BaseUrl) -> bool:
 
 
 def offers_only_h2(base_url: BaseUrl) -> bool:
-    """Tell whether a server chooses HTTP/2 if offered, and does not choose HTTP/1.1 (ALPN, RFC 7301)."""
+    """Return whether a server chooses HTTP/2 if offered, and does not choose HTTP/1.1 (ALPN, RFC 7301)."""
     return _chosen(base_url, "http/1.1") != "http/1.1" and _chosen(base_url, "h2") == "h2"
 
 
@@ -174,7 +174,7 @@ def _certificate(base_url: BaseUrl) -> dict[str, Any]:
 
 
 def _is_well_known(certificate: dict[str, Any]) -> bool:
-    """Tell whether a certificate names its issuer's certificate, as those of public authorities do."""
+    """Return whether a certificate names its issuer's certificate, as those of public authorities do."""
     return bool(certificate.get("caIssuers"))
 
 

@@ -29,17 +29,17 @@ class WebhookCall(NamedTuple):
 
     @property
     def base_url(self) -> BaseUrl:
-        """Return scheme, host, port and path of the endpoint. Raises ConfigurationError."""
+        """Scheme, host, port and path of the endpoint. Raises ConfigurationError."""
         return parse_base_url(self.url)
 
     @property
     def shown(self) -> str:
-        """Return the URL for a message: without secret parameters."""
+        """The URL for a message: without secret parameters."""
         return redacted_url(self.url)
 
     @property
     def target(self) -> str:
-        """Return path and query, as in the first line of a request."""
+        """Path and query, as in the first line of a request."""
         parts = urlsplit(self.url)
         return f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
 

@@ -107,7 +107,7 @@ def answer_text(response: RawResponse) -> str:
 
 
 def _is_page(response: RawResponse) -> bool:
-    """Tell whether a body is a web page: a view of Django that answers with a word calls the word HTML."""
+    """Return whether a body is a web page: a view of Django that answers with a word calls the word HTML."""
     return response.body.lstrip()[:1] == b"<"
 
 

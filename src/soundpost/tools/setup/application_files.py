@@ -64,7 +64,7 @@ def plan_application(project: Project) -> Changes:
 
 
 def _is_set_up(directory: Path, framework: Framework) -> bool:
-    """Tell whether a module of the project imports the integration for its framework."""
+    """Return whether a module of the project imports the integration for its framework."""
     package = f"soundpost.{framework.value}"
     return any(package in imported_modules(source.tree) for _, source in modules_with(directory, package))
 

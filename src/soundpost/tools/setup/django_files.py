@@ -76,7 +76,7 @@ def plan_django(project: Project) -> Changes:
 
 
 def credentials_in_settings(project: Project) -> bool:
-    """Tell whether the settings have credentials of their own, so that no other file needs any."""
+    """Return whether the settings have credentials of their own, so that no other file needs any."""
     settings = settings_of(project)
     found = settings.definition("SOUNDPOST") if settings is not None else None
     if found is None:
@@ -229,7 +229,7 @@ def _own_apps(settings: DjangoSettings, directory: Path) -> Iterator[Path]:
 
 
 def _is_own_app(folder: Path, directory: Path) -> bool:
-    """Tell whether an app is in the project itself, and not behind a link to somewhere else."""
+    """Return whether an app is in the project itself, and not behind a link to somewhere else."""
     if not any(is_file(folder / name) for name in ("__init__.py", "apps.py")):
         return False
     return folder.resolve().is_relative_to(directory.resolve())

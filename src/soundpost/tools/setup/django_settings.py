@@ -65,7 +65,7 @@ class DjangoSettings:
         return None
 
     def has_text(self, text: str) -> bool:
-        """Tell whether a setting has this text, or a list with this text."""
+        """Return whether a setting has this text, or a list with this text."""
         return any(text in string_constants(file.source.tree) for file in self.files)
 
     def text(self, name: str) -> str | None:

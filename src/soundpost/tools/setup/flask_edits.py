@@ -46,7 +46,7 @@ def _last_of_configuration(tree: ast.Module, application: Application) -> ast.st
 
 
 def _configures(statement: ast.stmt, name: str) -> bool:
-    """Tell whether a statement is ``app.config[…] = …``, ``app.config.from_object(…)`` or ``app.secret_key = …``."""
+    """Return whether a statement is ``app.config[…] = …``, ``app.config.from_object(…)`` or ``app.secret_key = …``."""
     if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
         return (dotted_name(statement.value.func) or "").startswith(f"{name}.config.")
     if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Subscript):

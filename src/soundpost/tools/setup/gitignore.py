@@ -43,7 +43,7 @@ def _with_line(before: bytes, line: str) -> bytes:
 
 
 def _is_ignored(path: Path, repository: Path) -> bool:
-    """Tell whether a pattern of the repository matches the file's name or path; the last pattern that matches decides.
+    """Return whether the last matching pattern of the repository ignores the file, by its name or path.
 
     Git itself is not asked: a repository's configuration can let git run programs.
     """
@@ -63,7 +63,7 @@ def _is_ignored(path: Path, repository: Path) -> bool:
 
 
 def _matches(pattern: str, path: Path) -> bool:
-    """Tell whether a pattern of ``.gitignore`` matches a file, or one of the folders around the file."""
+    """Return whether a pattern of ``.gitignore`` matches a file, or one of the folders around the file."""
     is_folder = pattern.endswith("/")
     pattern = pattern.rstrip("/").removeprefix("**/")
     candidates = list(path.parents)[:-1] if is_folder else [path, *list(path.parents)[:-1]]
@@ -74,7 +74,7 @@ def _matches(pattern: str, path: Path) -> bool:
 
 
 def _match_parts(patterns: Sequence[str], parts: Sequence[str]) -> bool:
-    """Tell whether each pattern matches one part of a path; ``**`` matches any number of parts."""
+    """Return whether each pattern matches one part of a path; ``**`` matches any number of parts."""
     if not patterns or not parts:
         return not patterns and not parts
     if patterns[0] == "**":

@@ -94,7 +94,7 @@ def read_small(path: Path) -> bytes:
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
-    """Tell whether an entry is a file; False for a link into a folder closed to this process."""
+    """Return whether an entry is a file; False for a link into a folder closed to this process."""
     try:
         return entry.is_file()
     except OSError:

@@ -150,7 +150,7 @@ class Types:
 
 
 def is_structure(kind: Any) -> bool:
-    """Tell whether a class has named fields: a dataclass, a model of pydantic, a Struct, a TypedDict and so on."""
+    """Return whether a class has named fields: a dataclass, a model of pydantic, a Struct, a TypedDict and so on."""
     return inspect.isclass(kind) and (
         dataclasses.is_dataclass(kind)
         or is_typeddict(kind)
@@ -162,7 +162,7 @@ def is_structure(kind: Any) -> bool:
 
 
 def _is_optional(kind: Any, name: str, hint: Any) -> bool:
-    """Tell whether a TypedDict may lack a key, also where annotations are text and the class does not know."""
+    """Return whether a TypedDict may lack a key, also where annotations are text and the class does not know."""
     origin = get_origin(hint)
     return origin is NotRequired or (origin is not Required and name in kind.__optional_keys__)
 

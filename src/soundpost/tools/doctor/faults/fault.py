@@ -27,10 +27,10 @@ class Fault:
 
     @property
     def anchor(self) -> str:
-        """Return the id as an anchor of the documentation: the anchor of a heading has no dots."""
+        """The id as an anchor of the documentation: the anchor of a heading has no dots."""
         return self.code.replace(".", "")
 
     @property
     def docs(self) -> str:
-        """Return the address of the fault in the documentation."""
+        """The address of the fault in the documentation."""
         return page("doctor", self.anchor)
