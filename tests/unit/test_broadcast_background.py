@@ -13,6 +13,7 @@ import pytest
 
 from soundpost.broadcasting.delivery import background
 from soundpost.broadcasting.delivery.background import BackgroundDelivery
+from soundpost.broadcasting.delivery.send_queue import SendQueue
 from soundpost.broadcasting.drivers.batch_limit import BatchLimit
 from soundpost.broadcasting.drivers.failures import Errors
 from soundpost.broadcasting.message import Message
@@ -203,7 +204,7 @@ def test_a_server_is_asked_again_when_it_wants_to_be_unless_the_messages_are_giv
         pauses.append(seconds)
         clock.now += seconds
 
-    monkeypatch.setattr(background._SendQueue, "pause", pause)
+    monkeypatch.setattr(SendQueue, "pause", pause)
     for seconds in (7.0, 0.0, 60.0):
         busy = BroadcastError("event tick on a: too many requests", 429)
         busy.retry_after = seconds
