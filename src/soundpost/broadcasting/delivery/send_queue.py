@@ -119,7 +119,7 @@ def _batch(entries: Iterable[Entry], limit: BatchLimit) -> list[Entry]:
     batch: list[Entry] = []
     connection, events, size, latest = "", 0, 0, 0.0
     most_events, most_bytes = limit  # local names, as every message passes here
-    short = most_bytes // (2 * most_events)  # characters of data: with the rest, so many as may be will fit
+    short = most_bytes // (2 * most_events)  # a full batch of shorter texts fits, so only longer ones are looked at
     for entry in entries:
         messages = entry.messages
         first = messages[0]
