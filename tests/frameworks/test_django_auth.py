@@ -129,7 +129,7 @@ def test_json_and_query_are_read_too(ask: Ask, ann: Any, order: Any, how: str) -
     [
         ("private-orders.999", "does not exist"),
         ("private-articles.999", "does not exist"),
-        ("private-articles.abc", "no primary key of Article"),
+        ("private-articles.abc", "not a primary key of Article"),
         ("private-stock", "no permission 'shop.view_article'"),
         ("private-failing.denied", "not on Sundays"),
         ("private-ordres.7", "did you mean"),

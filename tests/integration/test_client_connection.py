@@ -77,7 +77,7 @@ async def test_a_hello_whose_socket_id_is_none_ends_it_before_anything_is_signed
         await peer.socket.wait_closed()
 
     async with server(script) as url:
-        with pytest.raises(RequestError, match="no socket id"):
+        with pytest.raises(RequestError, match="not a socket id"):
             async with Client(url, "key"):
                 pass
 

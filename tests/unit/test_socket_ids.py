@@ -44,7 +44,7 @@ NONE = [
     "1." + "1" * 100_000,
     '1.2 \x81\x05{"a"}',
 ]
-"""Texts that are no socket ids."""
+"""Texts that are not socket ids."""
 
 
 @pytest.mark.parametrize("text", ["1.2", "0.0", "4294967295.4294967295", "9" * 20 + "." + "9" * 20])
@@ -99,13 +99,13 @@ DOORS: list[tuple[Callable[[str], object], type[Exception]]] = [
 def test_who_names_a_socket_is_told_before_anything_is_sent(
     door: Callable[[str], object], error: type[Exception], text: str
 ) -> None:
-    with pytest.raises(error, match="no socket id: expected digits"):
+    with pytest.raises(error, match="not a socket id: expected digits"):
         door(text)
 
 
 @pytest.mark.parametrize("text", [text for text in NONE if text])
 def test_the_official_interface_refuses_all_but_an_empty_one(text: str) -> None:
-    with pytest.raises(ValueError, match="no socket id"):
+    with pytest.raises(ValueError, match="not a socket id"):
         pusher().trigger("a", "b", {}, text)
 
 
@@ -130,4 +130,4 @@ def test_so_does_one_with_a_value_of_another_type(value: Any) -> None:
 def test_the_shell_command_refuses_it(command_line: CommandLine, text: str) -> None:
     result = command_line.run("trigger", "a", "b", "--socket-id", text)
     assert result.exit_code == 2
-    assert "no socket id" in result.stderr
+    assert "not a socket id" in result.stderr

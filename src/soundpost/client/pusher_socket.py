@@ -145,7 +145,7 @@ class PusherSocket:
         self.socket_id = text_of(content, "socket_id")
         wrong = socket_ids.fault(self.socket_id)
         if wrong is not None:
-            raise RequestError(0, f"{where} does not speak the Pusher protocol: its hello names {wrong}")
+            raise RequestError(0, f"{where} does not speak the Pusher protocol: in its hello, {wrong}")
         asked = content.get("activity_timeout")
         if isinstance(asked, int | float) and asked > 0:
             self._activity_timeout = float(max(_MIN_ACTIVITY_TIMEOUT, min(_MAX_ACTIVITY_TIMEOUT, asked)))
