@@ -21,7 +21,7 @@ class SendOptions(Struct, frozen=True, gc=False):
     after_commit: bool
     """True: wait for the commit of the open transaction."""
     on_error: str
-    """``raise`` or ``log``."""
+    """Handling of a failure: ``raise`` or ``log``."""
     queue: str
     """The queue that carries the messages, for deliveries with queues."""
 

@@ -47,11 +47,17 @@ class Broadcaster(Dispatcher):
     ) -> None:
         """Broadcast an event.
 
-        ``to_others`` leaves out the browser connection that the current request comes from (``X-Socket-ID``);
-        ``socket_id`` names another connection to leave out. ``via`` names the connection, or connections, to send the
-        event through, ``queue`` the queue that carries it. No history keeps an ``ephemeral`` event. ``session`` is a
-        SQLAlchemy session whose commit the event waits for. For an option not given here the event's class decides,
-        then the settings. Raises BroadcastError, PayloadError, and ConfigurationError for a wrong option.
+        - ``to_others``: leave out the browser connection that the current request comes from (``X-Socket-ID``).
+        - ``socket_id``: leave out this connection.
+        - ``via``: the connection, or connections, to send the event through.
+        - ``queue``: the queue that carries the event.
+        - ``after_commit``: wait for the commit of the open transaction.
+        - ``on_error``: ``"raise"`` or ``"log"`` a failure.
+        - ``ephemeral``: keep the event in no history.
+        - ``session``: a SQLAlchemy session whose commit the event waits for.
+
+        For an option that is not given the event's class decides, then the settings. Raises BroadcastError,
+        PayloadError, and ConfigurationError for a wrong option.
         """
         if misplaced:
             raise _more_than_an_event("broadcast", event)
@@ -155,7 +161,7 @@ class Broadcaster(Dispatcher):
     def batch(self) -> Iterator[None]:
         """Send the events that are broadcast in the block at its end, in as few requests as the server takes.
 
-        No event is sent if the block fails. An event that waits for the commit of a ``session=`` is no part of the
+        No event is sent if the block fails. An event that waits for the commit of a ``session=`` is not part of the
         batch. In ``async`` code use ``async with broadcast.abatch()``.
         """
         with self._gathering() as batch:

@@ -27,12 +27,12 @@ def _pieces(name: str) -> tuple[str, ...]:
 class Channel:
     """A public channel, which anybody may subscribe to; ``name`` is the full name on the wire.
 
-    Raises PayloadError for a name that has no text, as None has none, and for one that has the prefix already.
+    Raises PayloadError for a value without a text, such as None, and for a name that has the prefix already.
     """
 
     prefix: ClassVar[str] = ""
     _given: ClassVar[str] = ""
-    """The beginning of names that were given with the prefix, which makes a channel that nobody hears."""
+    """Prefix that a name must not have yet: with two prefixes it would name a channel without subscribers."""
     __slots__ = ("name",)
 
     def __init__(self, name: object) -> None:

@@ -68,7 +68,7 @@ def declaration_of(kind: Any, identity: int) -> Declaration | None:
     names = () if any("{" in channel.name for channel in channels) else tuple(names_of(list(channels)))
     try:
         groups = groups_of(names, name)
-    except PayloadError:  # for each event anew
+    except PayloadError:  # again for each event
         return None
     return Declaration(attributes_of(cls), fields, names, groups, name, cls.ephemeral is True)
 

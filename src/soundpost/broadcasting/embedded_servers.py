@@ -31,7 +31,7 @@ class ServedApp(AppLimits, Protocol):
 
     @property
     def id(self) -> str:
-        """The app's id."""
+        """The id of the app."""
 
 
 class EmbeddedServer(Protocol):

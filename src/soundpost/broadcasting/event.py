@@ -38,9 +38,9 @@ class SupportsBroadcast(Protocol):
 class Broadcastable:
     """The mixin that makes any class an event: a dataclass, a pydantic model, a msgspec Struct, a class of your own.
 
-    Options that are the same for all events of the class may be keywords of the class: ``on``, ``name``, ``queue``,
-    ``via``, ``after_commit``, ``on_error``, ``ephemeral``. Methods of the same purpose win. ``rescue=True``, Laravel's
-    word, is ``on_error="log"``. A class with a wrong option raises ConfigurationError when it is made.
+    Options for all events of the class are keywords of the class: ``on``, ``name``, ``queue``, ``via``,
+    ``after_commit``, ``on_error``, ``ephemeral``. A method with the same purpose takes precedence. ``rescue=True``,
+    Laravel's word, means ``on_error="log"``. A class with a wrong option raises ConfigurationError when it is defined.
     """
 
     __slots__ = ()

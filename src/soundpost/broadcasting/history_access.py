@@ -107,14 +107,14 @@ class HistoryAccess(Configured):
         return NOTHING if answer is None else history_of(answer, self._opener(channel, via))
 
     def delete_history(self, channel: ChannelLike, *, via: str | None = None) -> None:
-        """Forget the kept events of a channel; of all that match, for a name with ``*`` in it.
+        """Delete the kept events of a channel; a name with ``*`` in it is a pattern, for all channels that match.
 
-        Clients that come back from before are told of a gap.
+        Clients that resume from a position before the deletion get a gap.
         """
         self._ask(_Call("DELETE", _path(channel), {}), via, "delete_history")
 
     async def adelete_history(self, channel: ChannelLike, *, via: str | None = None) -> None:
-        """Forget the kept events of a channel, as :meth:`delete_history`, without blocking the event loop."""
+        """Delete the kept events of a channel, as :meth:`delete_history`, without blocking the event loop."""
         await self._aask(_Call("DELETE", _path(channel), {}), via)
 
     def _ask(self, call: _Call, via: str | None, method: str) -> dict[str, Any] | None:
@@ -154,7 +154,7 @@ class HistoryAccess(Configured):
 
     def _positions_calls(self, channels: ChannelLike | Iterable[ChannelLike], via: str | None) -> Iterable[_Call]:
         names = names_of(channels)
-        if self._fakes or self._connection(via).driver in ("reverb", "pusher"):  # these keep no histories
+        if self._fakes or self._connection(via).driver in ("reverb", "pusher"):  # such servers keep no histories
             return
         for start in range(0, len(names), _AT_ONCE):
             yield _Call("GET", "/positions", {"channels": json.dumps(names[start : start + _AT_ONCE])})

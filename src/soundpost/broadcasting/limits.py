@@ -16,7 +16,7 @@ from soundpost.wire.json_text import is_unicode
 MAX_CHANNELS: Final = 100
 """Channels of one request; Pusher, Reverb and Soundpost agree on it."""
 MAX_CHANNEL_NAME: Final = 200
-"""Characters; source: https://pusher.com/docs/channels/using_channels/channels/#channel-naming-conventions"""
+"""Characters of a channel name, at most; source: https://pusher.com/docs/channels/using_channels/channels/#channel-naming-conventions"""
 MAX_EVENT_NAME: Final = 200
 """Characters."""
 

@@ -60,7 +60,7 @@ class SocketIdMiddleware:
     async def __call__(
         self, scope: Scope, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
     ) -> None:
-        """Serve one request."""
+        """Serve one ASGI request, with its socket id as the current one."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

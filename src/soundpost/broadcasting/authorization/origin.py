@@ -13,11 +13,13 @@ from soundpost.wire.origins import is_of_host, origins
 def cross_site_fault(
     *, origin: str | None, fetch_site: str | None, host: str, authorization: str | None, trusted: Iterable[str]
 ) -> str | None:
-    """Return why a request is refused as another site's; None for a request that is welcome.
+    """Return why a request of another site is refused; None for an allowed request.
 
-    ``origin``, ``fetch_site`` and ``authorization`` are the headers ``Origin``, ``Sec-Fetch-Site`` and
-    ``Authorization``, ``host`` is the site's own host and port, ``trusted`` the origins of other sites that may ask. A
-    request with a token of its own needs no cookie, and is welcome from everywhere; so is a request of no browser.
+    - ``origin``, ``fetch_site``, ``authorization``: the headers ``Origin``, ``Sec-Fetch-Site`` and ``Authorization``.
+    - ``host``: the site's own host and port.
+    - ``trusted``: the origins of other sites that may ask.
+
+    A request with a token of its own needs no cookie, and is allowed from everywhere; so is a request of no browser.
     """
     if authorization or fetch_site in ("same-origin", "none"):
         return None

@@ -18,7 +18,7 @@ class Denied(SoundpostError):  # noqa: N818 - reads as what it says
 
 
 class RequestDenied(Denied):
-    """A plain no of the endpoint, logged as INFO: nobody is logged in, a permission is missing."""
+    """A denial by the endpoint, logged as INFO: nobody is logged in, a permission is missing."""
 
     def __init__(self, reason: str, status: int = 403) -> None:
         super().__init__(reason)
@@ -27,7 +27,7 @@ class RequestDenied(Denied):
 
 
 class Misconfigured(RequestDenied):
-    """A page or a proxy is set up wrongly, or no route matches, logged as WARNING: no user will ever get through."""
+    """A wrong set-up of a page or a proxy, or a channel without a route, logged as WARNING: no user can get through."""
 
 
 def log_refusal(error: Exception, denials: tuple[type[BaseException], ...]) -> str:

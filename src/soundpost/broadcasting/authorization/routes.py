@@ -72,7 +72,7 @@ class ChannelPolicy:
     pattern: ClassVar[str]
     """Pattern of channel names without prefixes: ``orders.{order_id:int}``."""
     kind: ClassVar[RouteKind] = "private"
-    """``private`` or ``presence``."""
+    """Kind of the channels: ``private`` or ``presence``."""
     guests: ClassVar[bool] = False
     """True if ``authorize`` is also called without a user."""
     guards: ClassVar[str | Iterable[str]] = ()
@@ -131,9 +131,13 @@ class ChannelRoutes:
         """Decorate a function that decides about private channels, among them encrypted and cache channels.
 
         The function gets the user, the parameters of the pattern, and a :class:`Context` if it has a parameter ``ctx``.
-        It returns whether the user may subscribe, and may be a coroutine function. With ``guests`` the function is also
-        called without a user. ``guards`` are asked for the user in turn. ``permission`` is a permission that the user
-        must have (Django). Raises RouteError for a wrong pattern or function, and for overlapping routes.
+        The function returns True if the user may subscribe, and may be a coroutine function.
+
+        - ``guests``: call the function also without a user.
+        - ``guards``: names of guards that are asked for the user, one after the other.
+        - ``permission``: a permission that the user must have (Django).
+
+        Raises RouteError for a wrong pattern or function, and for overlapping routes.
         """
         return self._decorator("private", pattern, guests=guests, guards=guards, permission=permission)
 
@@ -148,9 +152,9 @@ class ChannelRoutes:
     ) -> Callable[[Callback], Callback]:
         """Decorate a function that decides about presence channels, with the arguments of :meth:`private`.
 
-        The function returns a dict for the other members to see; True if they see the id alone. ``user_id`` makes the
-        member's id from the user. Without ``user_id``, the id is the user's own (``pk``, ``id``); a guest's is the
-        ``id`` in the returned dict.
+        The function returns a dict that the other members see, or True if they see only the id. ``user_id`` is a
+        function from the user to the member's id. Without ``user_id``, the id is the user's own (``pk``, ``id``); a
+        guest's id is the ``id`` in the returned dict.
         """
         return self._decorator(
             "presence", pattern, guests=guests, guards=guards, permission=permission, user_id=user_id

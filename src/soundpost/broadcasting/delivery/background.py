@@ -37,7 +37,7 @@ _NAMES_PER_LINE: Final = 50
 class BackgroundDelivery:
     """A delivery by one daemon thread per process, which sends in order and is started when first needed.
 
-    No message waits in a process whose exit would not be noticed (:class:`exit_hooks.ExitHooks`): the caller sends.
+    In a process whose exit runs no hook (:class:`exit_hooks.ExitHooks`) no message waits: the caller sends.
     """
 
     def __init__(

@@ -42,7 +42,7 @@ class Conversations:
         self._explain = explain
         self.limit: BatchLimit | None = None
         """The limit of large batches; None while the server has told none."""
-        self._most_bytes: int | None = None  # that pass a proxy which takes less than the server behind it
+        self._most_bytes: int | None = None  # of a request that passes a proxy with a lower limit than the server
 
     def publish(self, messages: Sequence[Message], limit: BatchLimit | None) -> Conversation:
         """Publish messages, in order, in batches within a ``limit``; return the errors of those that were refused.

@@ -115,8 +115,7 @@ class HttpDriver:
     def send_each(self, messages: Sequence[Message], limit: BatchLimit | None) -> Errors:
         """Send messages, in order, in batches within a ``limit``, and return the errors of those that were refused.
 
-        They share no batch with messages of other callers. Raises BroadcastError if the server has failed, or refuses
-        all.
+        The batches have no messages of other callers. Raises BroadcastError if the server has failed, or refuses all.
         """
         conversation = self._conversations.publish(messages, limit)
         try:

@@ -12,7 +12,7 @@ log = logging.getLogger("soundpost.broadcast")
 
 
 class NullDriver:
-    """Drops messages."""
+    """Driver that drops all messages."""
 
     blocks = False
 
@@ -34,7 +34,7 @@ class NullDriver:
 
 
 class LogDriver(NullDriver):
-    """Writes each message to the log ``soundpost.broadcast``, at INFO."""
+    """Driver that writes each message to the log ``soundpost.broadcast``, at INFO."""
 
     def send(self, messages: Sequence[Message]) -> None:
         """Log messages."""
@@ -43,7 +43,7 @@ class LogDriver(NullDriver):
 
 
 class MemoryDriver(NullDriver):
-    """Keeps the last 1,000 messages in ``sent``."""
+    """Driver that keeps the last 1,000 messages in ``sent``."""
 
     def __init__(self, settings: ConnectionSettings) -> None:
         self.sent: list[Message] = []

@@ -60,8 +60,8 @@ class Drivers:
     def send_each(self, messages: Sequence[Message], limit: BatchLimit | None) -> Errors:
         """Send messages, in order; return the errors of those that were refused, by place.
 
-        They share no batch with messages of other callers. ``limit`` is that of the first one's connection, the same if
-        the messages are sent again. Raises BroadcastError if a server has failed, or refuses all.
+        The batches have no messages of other callers. ``limit`` is that of the first message's connection, and the same
+        if the messages are sent again. Raises BroadcastError if a server has failed, or refuses all.
         """
         errors: Errors = {}
         place = 0

@@ -223,7 +223,7 @@ class ThreadTurns:
             if self._turns.withdraw(turn):
                 turn.end(self._turns.too_late(turn))
                 return
-        woken.wait()  # it is being sent
+        woken.wait()  # the turn is being sent
 
     def _lead(self, turn: Turn) -> None:
         """Send the messages of the first turn, and of those that fit with it."""
@@ -274,7 +274,7 @@ class _Signal:
 
     def set(self) -> None:
         """Wake the thread that waits."""
-        with suppress(RuntimeError):  # it was woken before
+        with suppress(RuntimeError):  # the thread was woken before
             self._lock.release()
 
     def wait(self, seconds: float = -1) -> bool:
@@ -339,7 +339,7 @@ class TaskTurns:
                     fail_all(batch, failed("", repr(error)))
         finally:
             self._turns.is_busy = False
-            self._sender = None  # it knows the loop, which must not be kept
+            self._sender = None  # the task refers to the loop, which must not be kept alive
             left = [turn for turn in batch if not turn.is_done] + self._turns.clear()
             fail_all(left, failed("", "the task that sends it was cancelled, as all tasks are when an event loop ends"))
 

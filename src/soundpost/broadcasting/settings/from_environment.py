@@ -1,6 +1,6 @@
 """Settings of an application from outside its code, alone or below the settings of a web framework.
 
-They come from the environment, then from ``.env``, then from ``soundpost.toml``: what the server reads, in its order.
+Values come from the environment, then from ``.env``, then from ``soundpost.toml``: the server's sources, in its order.
 """
 
 from __future__ import annotations
@@ -98,10 +98,10 @@ def _completed(given: Mapping[str, Any], directory: Path) -> tuple[dict[str, Any
 def _values_of_server(
     path: Path, environ: Mapping[str, str], dotenv: Mapping[str, str], higher: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what the server's own settings say to an application that ``higher`` sources configure in part.
+    """Return values from the server's own settings, for an application that ``higher`` sources configure in part.
 
-    They are a ``soundpost.toml`` at ``path``, and the variables of ``[server]``. Raises ConfigurationError if the file
-    cannot be read, but is needed.
+    The server's settings are a ``soundpost.toml`` at ``path``, and the variables of ``[server]``. Raises
+    ConfigurationError if the file cannot be read, but is needed.
     """
     lookup: Lookup = {**dotenv, **environ}.get
     document = _document(path, is_needed=lacks_credentials(higher))
