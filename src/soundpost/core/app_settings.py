@@ -66,7 +66,7 @@ class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     url: Text
     """The ``http://`` or ``https://`` address that events are sent to."""
     events: Annotated[tuple[Text, ...], Meta(min_length=1)] = PUSHER_EVENTS
-    """Names of events."""
+    """Names of the events that the endpoint gets."""
     channels: Annotated[tuple[Text, ...], Meta(min_length=1)] = ("*",)
     """Patterns of channel names; ``*`` stands for any characters. Events of no channel are sent in any case."""
     headers: dict[str, str] = {}

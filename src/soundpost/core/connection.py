@@ -27,11 +27,11 @@ def new_socket_id() -> str:
 
 
 class User(NamedTuple):
-    """A signed-in user."""
+    """A user who has signed in on a connection."""
 
     id: str
     info_json: bytes
-    """``user_info`` as JSON."""
+    """The ``user_info`` of the sign-in, as JSON."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -124,7 +124,7 @@ class Connection(metaclass=ABCMeta):  # not ABC, a base in Python: compiled obje
         self.write(frame)
 
     def send_error(self, code: int, message: str) -> None:
-        """Send a ``pusher:error``."""
+        """Send a ``pusher:error`` with a code and a message."""
         count(self.app.figures.errors, code)
         self.send(messages.error(code, message))
 

@@ -21,7 +21,7 @@ class Histogram:
     """All durations together, in seconds."""
 
     def observe(self, seconds: float) -> None:
-        """Count a duration."""
+        """Count one duration, in seconds."""
         bucket = 0
         while bucket < _BOUNDED and seconds > BOUNDS[bucket]:
             bucket += 1

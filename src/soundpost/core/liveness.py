@@ -21,10 +21,10 @@ class Pingable(Protocol):
     pinged_at: int
 
     def ping(self) -> None:
-        """Send a ping."""
+        """Send a ping to the client."""
 
     def give_up(self) -> None:
-        """Close with 4201."""
+        """Close the connection with 4201: the client did not answer a ping."""
 
 
 def ping_after(app: AppSettings) -> int:

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Observer:
-    """A base class whose methods do nothing. They are called in the event loop: they must not block or raise."""
+    """A base class of observers, whose methods do nothing.
+
+    The methods are called in the event loop: they must not block or raise.
+    """
 
     def connection_opened(self, connection: Connection) -> None:
         """Take note that a client got its hello."""
