@@ -67,9 +67,9 @@ class Deadlines(Generic[Key]):
         return min([heap[0] for heap in (self._heap, self._former) if heap], default=None)
 
     def pop_due(self, now: float) -> Key | None:
-        """Remove and return the key with the soonest deadline if that is over; else None.
+        """Remove and return the key with the soonest deadline if the deadline is over; else None.
 
-        It is None too behind many void places: then :meth:`first` is not after ``now``.
+        The result is also None after many void entries: then :meth:`first` is not after ``now``.
         """
         first = self.first()
         if first is None or first[0] > now or self._until.get(first[1]) != first[0]:

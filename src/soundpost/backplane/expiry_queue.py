@@ -59,7 +59,7 @@ class ExpiryQueue(Generic[T]):
                 self.first_due = due
                 return thing
             most -= 1
-            if thing.due != due:  # it has another place
+            if thing.due != due:  # the entry has another place in the heap
                 heappop(heap)
             elif not expires:
                 thing.due = 0

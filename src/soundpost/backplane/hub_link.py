@@ -1,6 +1,6 @@
 """The stream of messages between a worker and the hub, with one write per loop turn.
 
-A read may bring thousands of messages, when very many clients come at once. They are handled in order, for some
+A read may bring thousands of messages, when very many clients come at once. The messages are handled in order, for some
 milliseconds in each loop turn.
 """
 

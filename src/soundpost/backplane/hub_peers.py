@@ -131,7 +131,7 @@ class HubPeers:
         self._send(Leave(app_id, channel, user_id, linger, socket_id))
 
     def publish(self, app_id: str, event: OutgoingEvent) -> None:
-        """Send an event to the hub. This worker's clients get it when the hub has put it in order."""
+        """Send an event to the hub; this worker's clients get the event when the hub has put it in order."""
         number = self._ask(lambda _: self._deliver(app_id, event))
         self._barrier.begin()
         self._send(Publish(number, app_id, event))

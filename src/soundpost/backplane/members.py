@@ -20,7 +20,7 @@ class Members:
     def __init__(self) -> None:
         self._by_id: dict[str, Member] = {}
         self._connections: dict[str, int] = {}
-        # These parts stand inside a JSON string, so they are escaped once more.
+        # Each part stands inside a JSON string, and is therefore escaped once more.
         self._id_parts: dict[str, bytes] = {}
         self._hash_parts: dict[str, bytes] = {}
 

@@ -150,7 +150,7 @@ class Channels:
         waiting = self._changes_meanwhile.pop(channel)
         while waiting:
             waiting.popleft()()
-            if channel in self._changes_meanwhile:  # it takes its members over once more: the rest comes behind that
+            if channel in self._changes_meanwhile:  # the channel takes its members over again: the rest follows
                 self._changes_meanwhile[channel] += waiting
                 return
         if self._is_open(channel):

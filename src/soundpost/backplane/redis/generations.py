@@ -96,8 +96,8 @@ class Generations:
     def _comes_late(self, bucket: bytes, life: bytes, began: bytes | None) -> bool:
         """Tell whether this host has heard of events on a former master while others were on the new one already.
 
-        These have begun a generation, and their clients lack the events: another generation tells them so. The masters'
-        clocks must be right for that.
+        The other hosts have begun a generation, and their clients lack the events: another generation tells them so.
+        The masters' clocks must be right for that.
         """
         if began is None or self._lives.get(bucket, life) == life:
             return False

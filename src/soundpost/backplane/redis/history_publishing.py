@@ -1,7 +1,7 @@
 """Events of histories on their way from this host to Redis.
 
 While Redis is away for a moment, events wait. After that they go to this host's clients at once, with an id in place of
-a position. They wait for Redis as other events do, and are placed under the same id.
+a position. Redis gets them later, as other events that wait, under the same id.
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ class SharedUsers:
     def _left(self, key: Key, user: HereUser, linger: float, is_gone: bool, answer: Any) -> None:
         if not isinstance(answer, Exception):
             return
-        if linger:  # this host counts on until the grace is over, and states the user to Redis meanwhile
+        if linger:  # the host counts the user until the grace is over, and states the user to Redis meanwhile
             user = self._here.setdefault(key, user)
             user.held += 1
             self._call_later(linger, partial(self._end_held, key, user))
