@@ -74,7 +74,7 @@ class Runtime:
         self._clock = self.loop.call_later(1, self._tick, self.loop.time() + 1)
 
     def stop_clock(self) -> None:
-        """Tick no more."""
+        """Stop the clock."""
         if self._clock is not None:
             self._clock.cancel()
 

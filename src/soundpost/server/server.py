@@ -45,8 +45,8 @@ from soundpost.server.runtime import Runtime
 from soundpost.wire.client_address import HEADERS, TrustedProxies, subnet_of
 from soundpost.wire.compression import Deflater
 
-_DRAIN_STEP = 0.1  # seconds between two groups of clients that are sent away
-_AWAY_AT_ONCE = 200  # clients that are sent away in one loop turn: some 2 ms
+_DRAIN_STEP = 0.1  # seconds between two groups of clients that are disconnected
+_AWAY_AT_ONCE = 200  # clients that are disconnected in one loop turn: some 2 ms
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

@@ -122,7 +122,7 @@ def query_parameters(query: str) -> list[tuple[str, str]]:
 
 
 class Response(NamedTuple):
-    """An HTTP response."""
+    """An HTTP response with its whole body."""
 
     status: int = 200
     body: bytes = b"{}"

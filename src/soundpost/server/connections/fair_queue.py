@@ -53,7 +53,8 @@ class FairQueue:
     def has_time(self) -> bool:
         """Return whether work that has just come may begin in this loop turn, or has to queue.
 
-        It has a time of its own, beside the queue's: a client that sends little does not wait for those that send much.
+        New work has a time of its own, beside the queue's: a client that sends little does not wait for those that send
+        much.
         """
         # The deadline of an earlier turn is good for later ones, until it is over: most turns need no callback that
         # tells their end. A callback takes the loop as long as the JSON of a client event.

@@ -1,7 +1,7 @@
-"""Clients that speak another protocol than their port expects, and upgrades or paths that a proxy spoilt.
+"""Clients that speak another protocol than their port expects, and upgrades or paths that a proxy has changed.
 
-These are the commonest faults of an installation behind a proxy. The client gets an answer as far as it can read one,
-the log a warning with the way out, not for every connection. Probes of ``soundpost doctor`` are answered without one.
+Such faults are the most common ones of an installation behind a proxy. The client gets an answer that it can read, the
+log a warning with the way out, but not for every connection. Probes of ``soundpost doctor`` get no warning.
 """
 
 from __future__ import annotations
