@@ -36,7 +36,7 @@ class DescribedEvent:
 
     @property
     def is_notification(self) -> bool:
-        """Tell whether Echo's ``notification()`` gets the event."""
+        """True if Echo's ``notification()`` gets the event."""
         return issubclass(self.cls, UserNotification)
 
     @property
@@ -93,7 +93,7 @@ def _events_of(module: ModuleType) -> Iterator[type[Any]]:
 
 
 def _is_event(cls: type[Any]) -> bool:
-    """Tell whether a class names channels: without channels it is a base class of other events."""
+    """Return whether a class names channels: without channels it is a base class of other events."""
     if not issubclass(cls, Broadcastable):
         return callable(getattr(cls, "broadcast_on", None)) and not getattr(cls, "_is_protocol", False)
     return _defines(cls, "broadcast_on") or bool(cls.__broadcast_channels__) or _is_notification(cls)
@@ -104,7 +104,7 @@ def _is_notification(cls: type[Any]) -> bool:
 
 
 def _defines(cls: type[Any], method: str) -> bool:
-    """Tell whether a class has a method of its own, not the one of this package's classes."""
+    """Return whether a class has a method of its own, not the one of this package's classes."""
     own = getattr(cls, method, None)
     return own is not None and own not in (getattr(Broadcastable, method), getattr(UserNotification, method))
 

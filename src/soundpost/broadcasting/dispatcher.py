@@ -31,7 +31,7 @@ class Transactions(Protocol):
         """Have ``send`` called once the open transaction is committed; return False if none is open here."""
 
     def is_open(self) -> bool:
-        """Tell whether a transaction is open in this thread or task."""
+        """Return whether a transaction is open in this thread or task."""
 
 
 class Dispatcher(HistoryAccess):

@@ -115,7 +115,7 @@ class Broadcastable:
         return default_payload(self)
 
     def broadcast_when(self) -> bool:
-        """Tell whether the event is sent."""
+        """Return whether the event is sent."""
         return True
 
     def broadcast(self, **options: Any) -> None:

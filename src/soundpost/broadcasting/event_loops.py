@@ -7,7 +7,7 @@ from typing import Any
 
 
 def in_event_loop() -> bool:
-    """Tell whether an event loop runs in this thread, so that waiting here would block it."""
+    """Return whether an event loop runs in this thread, so that waiting here would block it."""
     asyncio: Any = sys.modules.get("asyncio")  # a program without it has no loop, and need not load it
     if asyncio is None:
         return False

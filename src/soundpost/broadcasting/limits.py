@@ -48,7 +48,7 @@ def _groups(names: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 @lru_cache(maxsize=1_000)
 def is_event_name(name: str) -> bool:
-    """Tell whether a name is a valid one, and needs no further look."""
+    """Return whether a name is a valid one, and needs no further look."""
     return 0 < len(name) <= MAX_EVENT_NAME and is_unicode(name) and reserved_fault(name) is None
 
 

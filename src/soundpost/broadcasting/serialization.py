@@ -238,7 +238,7 @@ def _simple(value: Any) -> Any:
 
 
 def _is_no_value(value: Any) -> bool:
-    """Tell whether a value stands for none: pandas' ``NaT``, which is a datetime, or a Decimal that is no number."""
+    """Return whether a value stands for none: pandas' ``NaT``, which is a datetime, or a Decimal that is no number."""
     if isinstance(value, Decimal):
         return not value.is_finite()
     return isinstance(value, datetime) and value != value

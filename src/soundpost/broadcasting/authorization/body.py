@@ -24,7 +24,7 @@ _NAME: Final = re.compile(rb'^content-disposition:\s*form-data;.*?\bname="?([^";
 
 
 def announces_overlong_body(content_length: str | None, limit: int = MAX_BODY) -> bool:
-    """Tell whether a ``Content-Length`` header is above ``limit`` bytes, so that the body need not be read."""
+    """Return whether a ``Content-Length`` header is above ``limit`` bytes, so that the body need not be read."""
     if content_length is None or not content_length.isdecimal():
         return False
     return len(content_length) > _LONGEST_NUMBER or int(content_length) > limit

@@ -215,13 +215,13 @@ def decided(name: str, result: Any) -> Any:
 
 
 def _is_http_response(result: Any) -> bool:
-    """Tell whether a result is an HTTP response that is always true; those of ``requests`` are true if fine."""
+    """Return whether a result is an HTTP response that is always true; those of ``requests`` are true if fine."""
     is_response = isinstance(getattr(result, "status_code", None), int) and hasattr(result, "headers")
     return is_response and not hasattr(type(result), "__bool__")
 
 
 def _is_short_refusal(result: Any) -> bool:
-    """Tell whether a result is a text with a status that refuses; other tuples may be rows of a database."""
+    """Return whether a result is a text with a status that refuses; other tuples may be rows of a database."""
     if type(result) is not tuple or len(result) != 2:
         return False
     text, status = result

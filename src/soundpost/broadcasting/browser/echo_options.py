@@ -71,7 +71,7 @@ def echo_options(
 
 
 def is_internal(host: str) -> bool:
-    """Tell whether only this machine, or a private network, can reach a host."""
+    """Return whether only this machine, or a private network, can reach a host."""
     return host in UNSPECIFIED or ("." not in host and ":" not in host) or is_loopback_url(f"//{_bracketed(host)}")
 
 

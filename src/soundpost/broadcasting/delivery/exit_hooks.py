@@ -61,7 +61,7 @@ class ExitHooks:
         self.have_run = False
 
     def will_run(self) -> bool:
-        """Tell whether the hooks will run when this process ends, and have not yet: a message accepted now may wait.
+        """Return whether the hooks will run when this process ends, and have not yet: a message accepted now may wait.
 
         The first call in the main thread sets handlers of SIGTERM and SIGHUP where there are none.
         """
@@ -74,7 +74,7 @@ of_this_process: Final = PerProcess(ExitHooks)
 
 
 def _may_end_at_once(hooks: ExitHooks) -> bool:
-    """Tell whether this process may end without running hooks.
+    """Return whether this process may end without running hooks.
 
     So do uWSGI and mod_wsgi, a job of RQ, a child of Celery's pool, and every fork but a worker of Gunicorn.
     """
@@ -86,7 +86,7 @@ def _may_end_at_once(hooks: ExitHooks) -> bool:
 
 
 def _is_forked() -> bool:
-    """Tell whether this process was forked from another Python program, and has not executed a program since."""
+    """Return whether this process was forked from another Python program, and has not executed a program since."""
     if os.getpid() != _IMPORTED_IN:
         return True
     try:
@@ -97,13 +97,13 @@ def _is_forked() -> bool:
 
 
 def _is_child_of(library: str) -> bool:
-    """Tell whether this is a child process of multiprocessing, or of billiard, Celery's own form of multiprocessing."""
+    """Return whether this is a child process of multiprocessing, or of billiard, Celery's own form of it."""
     module: Any = sys.modules.get(library)
     return module is not None and type(module.current_process()).__name__ != "_MainProcess"
 
 
 def _is_worker_of_gunicorn() -> bool:
-    """Tell whether Gunicorn forked this very process to serve requests: workers of all classes handle SIGUSR1."""
+    """Return whether Gunicorn forked this very process to serve requests: workers of all classes handle SIGUSR1."""
     base: Any = sys.modules.get("gunicorn.workers.base")
     if base is None or sys.platform == "win32":
         return False
@@ -112,7 +112,7 @@ def _is_worker_of_gunicorn() -> bool:
 
 
 def _handles_signals() -> bool:
-    """Tell whether SIGTERM has a handler, and set one first if there is none and this is the main thread."""
+    """Return whether SIGTERM has a handler, and set one first if there is none and this is the main thread."""
     if threading.current_thread() is threading.main_thread():
         for number in _SIGNALS:
             if signal.getsignal(number) is signal.SIG_DFL:

@@ -75,7 +75,7 @@ class SendQueue:
             return _batch(self.entries, limit)
 
     def is_first(self, batch: list[Entry]) -> bool:
-        """Tell whether a batch is still the first to send, and has not been given up."""
+        """Return whether a batch is still the first to send, and has not been given up."""
         with self.changed:
             return bool(self.entries) and self.entries[0] is batch[0]
 

@@ -40,7 +40,7 @@ class BatchingDriver(Driver, Protocol):
 
     @property
     def batch_limit(self) -> BatchLimit | None:
-        """Return the limit of a large batch; None while the server has told none."""
+        """The limit of a large batch; None while the server has told none."""
 
     def send_each(self, messages: Sequence[Message], limit: BatchLimit | None) -> Errors:
         """Send messages, in order, in batches within a ``limit``; None: in small ones, which any server takes.

@@ -289,7 +289,7 @@ class HttpDriver:
         return turns
 
     def _goes_alone(self, messages: Sequence[Message]) -> bool:
-        """Tell whether messages share no batch with those of other callers.
+        """Return whether messages share no batch with those of other callers.
 
         Other servers take small batches only, for which callers would wait in vain. A message that may have been sent
         before is known by the key of its request: it goes in a small batch, and in the same company as then.
@@ -323,7 +323,7 @@ def _as_repeat(headers: dict[str, str]) -> dict[str, str]:
 
 
 def is_retryable(outcome: HttpAnswer | BaseException) -> bool:
-    """Tell whether another attempt may succeed: after a lost connection, or the 502 or 503 of a proxy.
+    """Return whether another attempt may succeed: after a lost connection, or the 502 or 503 of a proxy.
 
     A kept connection may have been closed meanwhile; a server may just be being restarted.
     """

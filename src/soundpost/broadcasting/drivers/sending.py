@@ -102,7 +102,7 @@ class Drivers:
         return self._batching.get(connection or self._settings.default)
 
     def any_blocks(self, messages: Sequence[Message]) -> bool:
-        """Tell whether sending these messages waits for a network."""
+        """Return whether sending these messages waits for a network."""
         return any(self.of(message.connection).blocks for message in messages)
 
     def close(self) -> None:

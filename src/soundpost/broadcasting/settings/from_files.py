@@ -56,7 +56,7 @@ def server_in(document: Mapping[str, Any], lookup: Lookup, sources: Iterable[Map
 
 
 def lacks_credentials(values: Mapping[str, Any]) -> bool:
-    """Tell whether values neither name a server by ``url`` nor have all credentials of an app."""
+    """Return whether values neither name a server by ``url`` nor have all credentials of an app."""
     return "url" not in values and not all(values.get(name) for name in CREDENTIALS)
 
 
