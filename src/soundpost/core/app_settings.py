@@ -198,7 +198,7 @@ class AppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     @property
     def reports(self) -> frozenset[str]:
-        """Return the names of the events that any endpoint of the app wants.
+        """The names of the events that any endpoint of the app wants.
 
         An endpoint that wants the end of a state needs its beginning too: an end that is taken back is not sent.
         """
@@ -206,7 +206,7 @@ class AppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return frozenset(wanted | {OPPOSITES[name] for name in wanted & OPPOSITES.keys()})
 
     def allows_origin(self, origin: str | None) -> bool:
-        """Tell whether a connection with this ``Origin`` header (None: without one) may open."""
+        """Return whether a connection with this ``Origin`` header (None: without one) may open."""
         welcome = origins(self.allowed_origins)
         if origin is None:
             return welcome.any or self.allow_missing_origin

@@ -147,16 +147,16 @@ class Channel:
 
     @property
     def queued(self) -> int:
-        """Return the number of queued frames."""
+        """The number of queued frames."""
         return 0 if self._pending is None else len(self._pending)
 
     @property
     def has_one_reader(self) -> bool:
-        """Tell whether no more than one subscriber gets the queued frames, those of the other."""
+        """True if no more than one subscriber gets the queued frames, those of the other."""
         return len(self.subscribers.connections) <= 2
 
     def gets_last(self, connection: Connection) -> bool:
-        """Tell whether a connection gets the frame that was queued last."""
+        """Return whether a connection gets the frame that was queued last."""
         if connection not in self.subscribers:
             return False
         part = None if self._partial is None else self._partial.get(connection)

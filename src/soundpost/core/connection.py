@@ -92,22 +92,22 @@ class Connection(metaclass=ABCMeta):  # not ABC, a base in Python: compiled obje
 
     @property
     def address(self) -> str:
-        """Return the client's address, as far as known; empty on a Unix socket."""
+        """The client's address, as far as known; empty on a Unix socket."""
         return ""
 
     @property
     def waiting_bytes(self) -> int:
-        """Return the number of bytes of output that the client has not taken yet."""
+        """The number of bytes of output that the client has not taken yet."""
         return 0
 
     @property
     def is_open(self) -> bool:
-        """Tell whether the client may still act; False from the moment the transport is closed."""
+        """True if the client may still act; False from the moment the transport is closed."""
         return True
 
     @property
     def has_room(self) -> bool:
-        """Tell whether no output waits for the client.
+        """True if no output waits for the client.
 
         Once the output that waits has left, the transport calls :func:`soundpost.core.resumption.read_on` if
         :attr:`reading` is set.

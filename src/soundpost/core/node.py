@@ -84,7 +84,7 @@ class Node:
 
     @property
     def secrets(self) -> frozenset[str]:
-        """Return the secrets of all apps: no text may show one."""
+        """The secrets of all apps: no text may show one."""
         if self._secrets is None:
             self._secrets = frozenset(app.settings.secret for app in self.by_id.values())
         return self._secrets
@@ -166,7 +166,7 @@ class Node:
 
     @property
     def has_observers(self) -> bool:
-        """Tell whether the node has observers."""
+        """True if the node has observers."""
         return bool(self.observers)
 
     # PeersHandler: from the backplane

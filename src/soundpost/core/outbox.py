@@ -47,11 +47,11 @@ class Flushable(Protocol):
 
     @property
     def has_one_reader(self) -> bool:
-        """Tell whether no more than one connection gets the queued frames."""
+        """True if no more than one connection gets the queued frames."""
 
     @property
     def queued(self) -> int:
-        """Return the number of queued frames."""
+        """The number of queued frames."""
 
     def flush(self) -> None:
         """Write all queued frames, by :meth:`Outbox.write`."""
@@ -73,7 +73,7 @@ class _Write:
 
     @property
     def is_sent(self) -> bool:
-        """Tell whether all connections had their turn."""
+        """True if all connections had their turn."""
         return self._at >= len(self._connections)
 
     def next_chunk(self) -> list[Connection]:
@@ -83,7 +83,7 @@ class _Write:
         return [connection for connection in chunk if connection not in self.left] if self.left else chunk
 
     def is_for(self, connection: Connection) -> bool:
-        """Tell whether a connection is still to be sent the bytes."""
+        """Return whether a connection is still to be sent the bytes."""
         return connection not in self.left and connection in self._connections[self._at :]
 
 
@@ -124,7 +124,7 @@ class Outbox:
 
     @property
     def is_free(self) -> bool:
-        """Tell whether what a client's input brings may be written at once: nothing waits before it."""
+        """True if what a client's input brings may be written at once: nothing waits before it."""
         return self.is_reading and not self._channels and not self._unsent
 
     def mark(self, channel: Flushable) -> None:

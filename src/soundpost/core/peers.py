@@ -167,7 +167,7 @@ class PeersHandler(Inspectable, Protocol):
 
     @property
     def has_observers(self) -> bool:
-        """Tell whether the node wants :meth:`observe` to be called."""
+        """True if the node wants :meth:`observe` to be called."""
 
     def deliver_event(
         self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None, kept: bool = False
@@ -208,15 +208,15 @@ class Peers(Protocol):
 
     @property
     def reaches_all(self) -> bool:
-        """Tell whether published events reach all nodes there are, as far as is known."""
+        """True if published events reach all nodes there are, as far as is known."""
 
     @property
     def is_behind(self) -> bool:
-        """Tell whether very much that this node has told is still unanswered: what can wait should."""
+        """True if very much that this node has told is still unanswered: what can wait should."""
 
     @property
     def is_alone(self) -> bool:
-        """Tell whether there are no other nodes: what only this node's clients get need not be published."""
+        """True if there are no other nodes: what only this node's clients get need not be published."""
 
     def attach(self, node: PeersHandler) -> None:
         """Take the node that everything from the others goes to. Called once, before all other methods."""
@@ -281,7 +281,7 @@ class Peers(Protocol):
 
     @property
     def is_settled(self) -> bool:
-        """Tell whether all events published so far have their place in the order of all nodes."""
+        """True if all events published so far have their place in the order of all nodes."""
 
     def after_publishes(self, then: Callable[[], None]) -> None:
         """Call back once all events published so far have their place in the order of all nodes.

@@ -18,7 +18,7 @@ SENT_AWAY: Final = 10.0
 
 
 def ends_finally(presence_grace: int) -> bool:
-    """Tell whether each grace that an app gives is at least as long as webhooks hold an end back.
+    """Return whether each grace that an app gives is at least as long as webhooks hold an end back.
 
     ``presence_grace`` is the app's; without one there is only the grace of clients that the server sends away.
     """

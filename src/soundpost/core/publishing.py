@@ -94,7 +94,7 @@ def _outgoing(
 
 
 def _is_kept(app: App, channel: str, ephemeral: bool) -> bool:
-    """Tell whether the channel's history keeps an event."""
+    """Return whether the channel's history keeps an event."""
     return not ephemeral and app.history_rules.of(channel) is not None
 
 

@@ -30,11 +30,11 @@ class ReplayAllowances:
 
     @property
     def any_is_empty(self) -> bool:
-        """Tell whether any address may have nothing left: if not, no client's address need be asked for."""
+        """True if any address may have nothing left: if not, no client's address need be asked for."""
         return bool(self._empty)
 
     def has_left(self, address: str, limit: int, now: float) -> bool:
-        """Tell whether an address may be sent more, of ``limit`` bytes a minute; ``now`` is in seconds."""
+        """Return whether an address may be sent more, of ``limit`` bytes a minute; ``now`` is in seconds."""
         bucket = self._buckets.get(address)
         if bucket is not None and not bucket.take(limit, MINUTE, now):
             return False

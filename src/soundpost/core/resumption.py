@@ -52,7 +52,7 @@ class Reader:
 
     @property
     def reads(self) -> bool:
-        """Tell whether the subscriber still reads; another reader may have taken its place."""
+        """True if the subscriber still reads; another reader may have taken its place."""
         replays = self.channel.replays
         return replays is not None and replays.readers.get(self.connection) is self
 
@@ -162,7 +162,7 @@ class ReplayQueue:
 
 
 def _has_turn(reader: Reader) -> bool:
-    """Tell whether a reader still waits for its piece; one whose client is slow waits for the client first."""
+    """Return whether a reader still waits for its piece; one whose client is slow waits for the client first."""
     if not reader.reads:
         return False
     connection = reader.connection

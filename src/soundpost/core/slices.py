@@ -55,7 +55,7 @@ class TurnBudget:
 
     @property
     def is_behind(self) -> bool:
-        """Tell whether work waits."""
+        """True if work waits."""
         return bool(self._waiting)
 
     def do(self, work: Callable[[], None]) -> None:

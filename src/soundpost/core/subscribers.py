@@ -24,7 +24,7 @@ class Subscribers:
 
     @property
     def connections(self) -> Collection[Connection]:
-        """Return the connections, in a form that is quick to iterate over."""
+        """The connections, in a form that is quick to iterate over."""
         if self._many is not None:
             return self._many
         return () if self._one is None else (self._one,)

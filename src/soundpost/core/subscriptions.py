@@ -227,7 +227,7 @@ def _send_cached(connection: Connection, channel: Channel, snapshot: ChannelSnap
 
 
 def _asked_in_vain(request: Subscribe) -> bool:
-    """Tell whether a client has a position in the history of a channel that keeps none any more."""
+    """Return whether a client has a position in the history of a channel that keeps none any more."""
     return request.resume not in (None, "", LOST_PLACE)
 
 

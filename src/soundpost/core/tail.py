@@ -63,7 +63,7 @@ class Tail(Observer):
 
     @property
     def has_ended(self) -> bool:
-        """Tell whether the tail was not started again in time."""
+        """True if the tail was not started again in time."""
         return self._node.clock() >= self.ends_at
 
     def renew(self, on_lines: Callable[[TailLines], None]) -> None:
@@ -147,7 +147,7 @@ class Tail(Observer):
     # Filter
 
     def _shows(self, connection: Connection) -> bool:
-        """Tell whether the tail is for a connection, as far as app, user and socket decide."""
+        """Return whether the tail is for a connection, as far as app, user and socket decide."""
         app = connection.app
         if app.settings.id != self._app_id:
             return False
@@ -164,7 +164,7 @@ class Tail(Observer):
         return False
 
     def _reaches(self, channel: Channel) -> bool:
-        """Tell whether the frame that was queued last on a channel goes to the tail's user or socket."""
+        """Return whether the frame that was queued last on a channel goes to the tail's user or socket."""
         app = channel.app
         connections: Iterable[Connection] = [
             *app.users.get(self._user_id, ()),
@@ -178,7 +178,7 @@ class Tail(Observer):
         return any(channel.gets_last(connection) for connection in connections)
 
     def _is_sign_of_life(self, payload: bytes) -> bool:
-        """Tell whether a message is a ping or pong, of which an app may have very many."""
+        """Return whether a message is a ping or pong, of which an app may have very many."""
         if self._user_id or self._socket_id or len(payload) > _LONGEST_SIGN:
             return False
         return b"pusher:pong" in payload or b"pusher:ping" in payload

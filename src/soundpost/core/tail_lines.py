@@ -80,7 +80,7 @@ class GatheredLines:
 
     @property
     def is_full(self) -> bool:
-        """Tell whether a further line would be left out."""
+        """True if a further line would be left out."""
         return len(self._lines) >= MOST_LINES
 
     def add(self, line: TailLine) -> None:

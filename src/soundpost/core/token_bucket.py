@@ -26,7 +26,7 @@ class TokenBucket:
 
     @property
     def is_empty(self) -> bool:
-        """Tell whether no token was left when one was last taken or spent."""
+        """True if no token was left when one was last taken or spent."""
         return self._tokens < 1
 
     def spend(self, tokens: int, burst: int, period: float, now: float) -> None:

@@ -53,7 +53,7 @@ class WebhookEvent(Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def state(self) -> tuple[str, str, str] | None:
-        """Return what names the state that the event begins or ends; None for an event about no state."""
+        """The key of the state that the event begins or ends; None for an event about no state."""
         beginning = self.name if self.name in BEGINS else ENDS.get(self.name)
         return None if beginning is None else (beginning, self.channel, self.user_id)
 
