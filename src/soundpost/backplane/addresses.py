@@ -12,7 +12,7 @@ class Addresses:
         self._counts: dict[PeersHandler, dict[str, int]] = {}
 
     def are_full(self, address: str | None, limit: int | None) -> bool:
-        """Tell whether ``limit`` connections come from an address; None for no limit."""
+        """Return whether ``limit`` connections come from an address; None for no limit."""
         if address is None or limit is None:
             return False
         return sum(counts.get(address, 0) for counts in self._counts.values()) >= limit

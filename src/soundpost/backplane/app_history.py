@@ -43,7 +43,7 @@ class AppHistory:
 
     @property
     def expires(self) -> int:
-        """Return a time before which no event of any channel expires; 0 without events."""
+        """A time before which no event of any channel expires; 0 without events."""
         first = self.expiry.first_due
         return 0 if isinstance(first, float) else first
 

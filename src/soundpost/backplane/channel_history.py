@@ -35,7 +35,7 @@ class ChannelHistory:
 
     @property
     def expires(self) -> int:
-        """Return the time at which the oldest event expires, in microseconds since 1970; 0 without an event."""
+        """The time at which the oldest event expires, in microseconds since 1970; 0 without an event."""
         return self.events.first_offset + self.age if self.events else 0
 
     def append(self, event: KeptEvent, most: int) -> tuple[int, int]:

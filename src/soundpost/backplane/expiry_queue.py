@@ -16,7 +16,7 @@ class Expiring(Protocol):
 
     @property
     def expires(self) -> int:
-        """Return the time at which the thing expires; 0 if it does not expire."""
+        """The time at which the thing expires; 0 if it does not expire."""
 
 
 T = TypeVar("T", bound=Expiring)

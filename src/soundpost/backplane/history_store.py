@@ -138,7 +138,7 @@ class HistoryStore:
         return list(self._app(app_id).channels)
 
     def has_events(self, app_id: str, name: str) -> bool:
-        """Tell whether a channel has kept events."""
+        """Return whether a channel has kept events."""
         channel = self._app(app_id).channels.get(name)
         return channel is not None and bool(channel.events)
 

@@ -45,7 +45,7 @@ class MessageReader:
 
     @property
     def has_more(self) -> bool:
-        """Tell whether another message has arrived whole."""
+        """True if another message has arrived whole."""
         return self._end() <= len(self._buffer)
 
     def take(self) -> Message | None:

@@ -59,7 +59,7 @@ class HubLink(asyncio.Protocol):
 
     @property
     def waiting(self) -> int:
-        """Return the number of bytes that wait to be sent."""
+        """The number of bytes that wait to be sent."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def close(self) -> None:

@@ -161,7 +161,7 @@ class HubPeers:
 
     @property
     def is_settled(self) -> bool:
-        """Tell whether the hub has put the events published so far in order."""
+        """True if the hub has put the events published so far in order."""
         return self._barrier.is_settled
 
     def after_publishes(self, then: Callable[[], None]) -> None:

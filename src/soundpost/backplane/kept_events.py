@@ -51,7 +51,7 @@ class KeptEvents:
 
     @property
     def first_offset(self) -> int:
-        """Return the offset of the oldest event; there must be one."""
+        """The offset of the oldest event; there must be one."""
         return self._offsets[self._first]
 
     def append(self, event: KeptEvent) -> int:

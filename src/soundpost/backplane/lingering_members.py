@@ -49,7 +49,7 @@ class LingeringMembers:
 
     @property
     def next_end(self) -> float | None:
-        """Return a time before which no grace is over; None if nobody lingers."""
+        """A time before which no grace is over; None if nobody lingers."""
         first = self._ends.first()
         return None if first is None else first[0]
 

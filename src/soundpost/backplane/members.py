@@ -38,7 +38,7 @@ class Members:
 
     @property
     def ids_json(self) -> list[bytes]:
-        """Return the user ids as JSON, in order of arrival."""
+        """The user ids as JSON, in order of arrival."""
         return [member.id_json for member in self._by_id.values()]
 
     def enter(self, newcomer: Member) -> bool:

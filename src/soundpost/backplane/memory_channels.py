@@ -30,7 +30,7 @@ class ChannelEntry:
         self.members = Members() if kind_of(name).is_presence else None
 
     def is_full_for(self, user_id: str, max_members: int) -> bool:
-        """Tell whether the channel has no room for a user."""
+        """Return whether the channel has no room for a user."""
         return self.members is not None and user_id not in self.members and len(self.members) >= max_members
 
     def share_of(self, node: PeersHandler) -> Share | None:

@@ -22,7 +22,7 @@ class PublishBarrier:
 
     @property
     def is_settled(self) -> bool:
-        """Tell whether every event published so far is acknowledged."""
+        """True if every event published so far is acknowledged."""
         return self._acknowledged == self._published
 
     def begin(self) -> None:

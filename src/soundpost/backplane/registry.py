@@ -41,15 +41,15 @@ class Registry(Protocol):
 
     @property
     def reaches_all(self) -> bool:
-        """Tell whether published events reach all hosts; False while they wait for hosts that cannot be reached."""
+        """True if published events reach all hosts; False while they wait for hosts that cannot be reached."""
 
     @property
     def is_behind(self) -> bool:
-        """Tell whether very much that was stated to other hosts is still unanswered."""
+        """True if very much that was stated to other hosts is still unanswered."""
 
     @property
     def is_alone(self) -> bool:
-        """Tell whether the registry has one node only, of all hosts."""
+        """True if the registry has one node only, of all hosts."""
 
     def reconfigure(self, apps: Iterable[AppSettings]) -> None:
         """Take other apps, or other settings. An app that is gone is kept until its connections have left."""

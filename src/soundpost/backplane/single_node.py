@@ -37,17 +37,17 @@ class SingleNode:
 
     @property
     def reaches_all(self) -> bool:
-        """Tell whether published events reach all hosts."""
+        """True if published events reach all hosts."""
         return self._registry.reaches_all
 
     @property
     def is_behind(self) -> bool:
-        """Tell whether very much that was stated to other hosts is still unanswered."""
+        """True if very much that was stated to other hosts is still unanswered."""
         return self._registry.is_behind
 
     @property
     def is_alone(self) -> bool:
-        """Tell whether there are no other nodes."""
+        """True if there are no other nodes."""
         return self._registry.is_alone
 
     def attach(self, node: PeersHandler) -> None:
@@ -119,7 +119,7 @@ class SingleNode:
 
     @property
     def is_settled(self) -> bool:
-        """Tell whether the events published so far are on their way to all hosts, or wait for unreachable ones."""
+        """True if the events published so far are on their way to all hosts, or wait for unreachable ones."""
         return self._barrier.is_settled
 
     def after_publishes(self, then: Callable[[], None]) -> None:

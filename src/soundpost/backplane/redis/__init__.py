@@ -66,12 +66,12 @@ class RedisBackplane:
 
     @property
     def hosts(self) -> int:
-        """Return the number of hosts, this one included; 0 while Redis is away."""
+        """The number of hosts, this one included; 0 while Redis is away."""
         return self._redis.known if self._redis.up else 0
 
     @property
     def reconnects(self) -> int:
-        """Return how often this host has come back to Redis."""
+        """The number of times that this host has come back to Redis."""
         return max(0, self._redis.connects - 1)
 
     async def take_turn(self, seconds: float) -> None:

@@ -89,12 +89,12 @@ class SharedChannel:
 
     @property
     def is_wanted(self) -> bool:
-        """Tell whether the channel has subscribers here, or subscriptions on their way."""
+        """True if the channel has subscribers here, or subscriptions on their way."""
         return bool(self.count or self.own_members or self.waiting or self.is_resuming)
 
     @property
     def stated_count(self) -> int:
-        """Return the number to state to Redis: not 0 while a join is under way, as 0 removes all users of the node."""
+        """The number to state to Redis: not 0 while a join is under way, as 0 removes all users of the node."""
         return self.count or int(self.is_wanted)
 
     def keep(self, frame: bytes, until: float) -> None:
@@ -170,7 +170,7 @@ class SharedChannel:
             yield
 
     def is_full_for(self, user_id: str, max_members: int) -> bool:
-        """Tell whether the channel has no room for a user, as far as was heard."""
+        """Return whether the channel has no room for a user, as far as was heard."""
         return self.members is not None and user_id not in self.members and len(self.members) >= max_members
 
     # Subscriptions of this host

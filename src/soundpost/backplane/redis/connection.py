@@ -100,7 +100,7 @@ class RedisConnection(asyncio.Protocol):
 
     @property
     def unanswered(self) -> int:
-        """Return the number of commands that wait for their answers."""
+        """The number of commands that wait for their answers."""
         return len(self._waiting)
 
     def close(self) -> None:

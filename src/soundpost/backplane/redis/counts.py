@@ -111,7 +111,7 @@ class Counts:
             self._state(channel, ALWAYS)
 
     def announces(self, channel: SharedChannel) -> bool:
-        """Tell whether a channel's subscribers are sent their number."""
+        """Return whether a channel's subscribers are sent their number."""
         return self._apps[channel.app_id].app.subscription_count and kind_of(channel.name).announces_count
 
     def _count_announcement(self, bucket: bytes) -> str:

@@ -94,7 +94,7 @@ class Generations:
                 self.by_bucket[bucket], self.tops[bucket] = generation.decode(), int(top)
 
     def _comes_late(self, bucket: bytes, life: bytes, began: bytes | None) -> bool:
-        """Tell whether this host has heard of events on a former master while others were on the new one already.
+        """Return whether this host has heard of events on a former master while others were on the new one already.
 
         The other hosts have begun a generation, and their clients lack the events: another generation tells them so.
         The masters' clocks must be right for that.

@@ -147,7 +147,7 @@ class Histories:
         return placed.frame
 
     def _was_given(self, channel: SharedChannel, event_id: str) -> bool:
-        """Tell whether subscribers here had an event before Redis placed it, or before Redis lost it."""
+        """Return whether subscribers here had an event before Redis placed it, or before Redis lost it."""
         if event_id in channel.given:
             channel.given -= {event_id}
             return True

@@ -125,7 +125,7 @@ class HistoryAnswers:
             kept.new_after = (self._redis.milliseconds - _CLOCKS) * 1_000
 
     def _covers(self, channel: SharedChannel, kept: KeptChannel, generation: str, offset: int) -> bool:
-        """Tell whether all events after a place are here, or will be delivered to everybody."""
+        """Return whether all events after a place are here, or will be delivered to everybody."""
         if not self._redis.up:  # what is behind that is read when Redis is back
             return generation == kept.generation and offset >= kept.ring.floor
         top = 0 if kept.reading else self._histories.generations.top(channel.bucket)

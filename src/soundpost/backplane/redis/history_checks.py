@@ -128,5 +128,5 @@ class HistoryChecks:
 
 
 def _is_followed(channel: SharedChannel) -> bool:
-    """Tell whether this host follows a channel's history, and is not just reading it."""
+    """Return whether this host follows a channel's history, and is not just reading it."""
     return channel.history is not None and bool(channel.history.generation) and not channel.history.reading

@@ -133,7 +133,7 @@ class HistoryPublishing:
 
     @property
     def may_wait(self) -> bool:
-        """Tell whether Redis may be back before long: it has just gone away, or a connection is under way.
+        """True if Redis may be back before long: it has just gone away, or a connection is under way.
 
         What a lost connection leaves unanswered comes back before the loss is known.
         """

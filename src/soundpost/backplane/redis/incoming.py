@@ -191,7 +191,7 @@ class Incoming:
         ask_restart_order(self._redis, found)
 
     def _is_new(self, bucket: bytes, origin: bytes, number: int) -> bool:
-        """Tell whether a message is new: after an outage a node repeats messages that may have been lost."""
+        """Return whether a message is new: after an outage a node repeats messages that may have been lost."""
         if number <= self._last_numbers.get((bucket, origin), 0):
             return False
         self._last_numbers[bucket, origin] = number

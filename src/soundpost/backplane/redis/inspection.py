@@ -65,7 +65,7 @@ class _Asked:
 
     @property
     def silent_hosts(self) -> set[bytes] | None:
-        """Return the node ids of the hosts that have not replied; None if it is not known which there are."""
+        """The node ids of the hosts that have not replied; None if it is not known which there are."""
         if self.hosts is None:
             return None
         former = {node for reply in self.replies.values() for node in reply.former}

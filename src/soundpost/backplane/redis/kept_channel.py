@@ -58,7 +58,7 @@ class KeptChannel:
         return ring.drop_oldest(ring.index_after(now - self.rule.age * MICROSECONDS), "age")
 
     def covers(self, generation: str, offset: int, top: int) -> bool:
-        """Tell whether all events after a place are here. ``top``: offset up to which Redis has told everything."""
+        """Return whether all events after a place are here. ``top``: offset up to which Redis has told everything."""
         return generation == self.generation and self.ring.floor <= offset <= max(self.last, top)
 
     # Answers to subscribers

@@ -46,7 +46,7 @@ def event_fault(frame: bytes, channel: str, largest: int) -> str | None:
 
 
 def is_json(data: bytes) -> bool:
-    """Tell whether bytes are JSON in UTF-8; half emojis (``\\ud83d`` alone) are allowed."""
+    """Return whether bytes are JSON in UTF-8; half emojis (``\\ud83d`` alone) are allowed."""
     try:
         data.decode()
         _read_raw(data)

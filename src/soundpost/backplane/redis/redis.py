@@ -120,13 +120,13 @@ class Redis:
 
     @property
     def milliseconds(self) -> int:
-        """Return the time of day at Redis in milliseconds, counted on since the last beat; 0 before the first one."""
+        """The time of day at Redis in milliseconds, counted on since the last beat; 0 before the first one."""
         now, at = self._beaten
         return int(now + (self._loop.time() - at) * 1000) if now else 0
 
     @property
     def unanswered(self) -> int:
-        """Return the number of commands that wait for their answers."""
+        """The number of commands that wait for their answers."""
         return 0 if self._connected is None else sum([each.unanswered for each in self._connected.connections])
 
     # Commands

@@ -121,12 +121,12 @@ class RedisRegistry:
 
     @property
     def reaches_all(self) -> bool:
-        """Tell whether events go to other hosts at once, and do not wait."""
+        """True if events go to other hosts at once, and do not wait."""
         return self._queue.flows
 
     @property
     def is_behind(self) -> bool:
-        """Tell whether Redis has very many commands of this host to answer."""
+        """True if Redis has very many commands of this host to answer."""
         return self._redis.unanswered > _MANY_UNANSWERED
 
     @property
@@ -164,7 +164,7 @@ class RedisRegistry:
 
     @property
     def waiting(self) -> tuple[int, int]:
-        """Return the number of events that wait for Redis, and their bytes."""
+        """The number of events that wait for Redis, and their bytes."""
         return len(self._queue), self._queue.size
 
     # Nodes of this host

@@ -215,7 +215,7 @@ _NO_CALLBACKS: Final[Callbacks] = (lambda topic, data: None, lambda connection: 
 
 
 async def _is_replica(connection: RedisConnection) -> bool:
-    """Tell whether a server is a replica. False if the question is refused: a replica then refuses the first script."""
+    """Return whether a server is a replica; False if it refuses the question: it refuses the first script then."""
     try:
         role = await _answer(connection, "ROLE")
     except hiredis.ReplyError:  # a user without the dangerous commands, or one that a provider renamed

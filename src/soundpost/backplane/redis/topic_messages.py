@@ -305,5 +305,5 @@ def _history(kind: bytes, data: bytes) -> History:
 
 
 def is_of_another_version(data: bytes) -> bool:
-    """Tell whether bytes look like a message of another version."""
+    """Return whether bytes look like a message of another version."""
     return data[:1] == MAGIC[:1] and data[1:2].isdigit() and data[:2] != MAGIC

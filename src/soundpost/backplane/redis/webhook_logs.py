@@ -56,7 +56,7 @@ class Dispatcher(Protocol):
         """Return the bytes of an app's ends that are held back."""
 
     def has_idle(self, app_id: str) -> bool:
-        """Tell whether an endpoint of an app takes events, and nothing waits for it."""
+        """Return whether an endpoint of an app takes events, and nothing waits for it."""
 
     def take_told(self, app_id: str, states: Iterable[tuple[State, bool]], end_after: float | None) -> None:
         """Take states that endpoints were told of, each with True; they end after some seconds unless they begin again.

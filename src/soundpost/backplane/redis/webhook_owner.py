@@ -74,7 +74,7 @@ class WebhookOwner:
             self._lose(app_id)
 
     def owns(self, app_id: str) -> bool:
-        """Tell whether this host sends the webhooks of an app."""
+        """Return whether this host sends the webhooks of an app."""
         term = self._terms.get(app_id)
         return term is not None and self._clock() < term.until
 
