@@ -20,7 +20,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 def asked_by(request: Request) -> bool:
-    """Tell whether the sender of a request asks for large batches."""
+    """Return whether the sender of a request asks for large batches."""
     # Without a key the headers are not searched: most publishers send none.
     return request.idempotency_key is not None and _ASKS in request.headers()
 

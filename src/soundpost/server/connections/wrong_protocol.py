@@ -134,12 +134,12 @@ def upgrade_is_lost(log_throttle: LogThrottle, request: Request, error: Handshak
 
 
 def asks_for_websocket(headers: Mapping[bytes, bytes]) -> bool:
-    """Tell whether a request asks for a WebSocket, even if a proxy took a part of that out."""
+    """Return whether a request asks for a WebSocket, even if a proxy took a part of that out."""
     return any(name.startswith(b"sec-websocket-") or name == b"upgrade" for name in headers)
 
 
 def is_doctors(headers: Mapping[bytes, bytes]) -> bool:
-    """Tell whether ``soundpost doctor`` sent a request, which tells its user what the log would."""
+    """Return whether ``soundpost doctor`` sent a request, which tells its user what the log would."""
     return is_from_doctor(headers.get(b"user-agent", b""))
 
 
