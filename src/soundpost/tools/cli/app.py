@@ -117,10 +117,10 @@ def soundpost(
     soundpost init                          write a file with credentials
     soundpost bench                         run a load test
     soundpost top                           show live figures of a server
-    soundpost doctor                        find faults of addresses, ports, TLS, proxy, app
-    soundpost deploy nginx                  print configurations: Nginx, Supervisor, systemd, Docker ...
+    soundpost doctor                        find what is wrong, and the way out
+    soundpost deploy nginx                  print a configuration for Nginx
     soundpost webhooks listen               print webhooks as they come
-    soundpost dashboard password            print the hash of a password for the dashboard
+    soundpost dashboard password            make the hash of a password
     soundpost types shop.events             write TypeScript types of events
     """
     if version:

@@ -32,7 +32,7 @@ def top(
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON, and end.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Show live figures of a server of this machine: connections, events, latency, lag, hosts, workers, webhooks.
+    """Show live figures of a server on this machine: connections, events, latency, lag, hosts, workers, webhooks.
 
     Figures are those of all hosts of the cluster. Totals count since the start, rates the last seconds. Ctrl+C ends.
     Without a terminal one frame is printed.

@@ -19,8 +19,8 @@ webhooks = typer.Typer(
     \b
     [bold]Examples[/]
     soundpost webhooks listen      print webhooks as they come, for development
-    soundpost webhooks test        send example events to the endpoints, and print the answers
-    soundpost webhooks status      show how many events were sent, wait, failed or were dropped
+    soundpost webhooks test        send example events, and print the answers
+    soundpost webhooks status      show how many events were sent, wait or failed
     """,
 )
 webhooks.command()(listen)
