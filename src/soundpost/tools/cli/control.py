@@ -1,4 +1,4 @@
-"""Requests of ``status``, ``reload``, ``restart`` and ``stop`` to a server of this machine."""
+"""Requests of ``status``, ``reload``, ``restart`` and ``stop`` to a server on this machine."""
 
 from __future__ import annotations
 

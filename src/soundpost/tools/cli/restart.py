@@ -36,7 +36,7 @@ def restart(
     soundpost restart --all
     """
     if all and wait:
-        raise typer.BadParameter("--wait watches the server of this machine: leave out --all")
+        raise typer.BadParameter("--wait watches the server on this machine: leave out --all")
     name = server_name(port, config, order="restart")
     later = name_after_restart(name, config) if wait else name
     typer.echo(printable(ask("restart all" if all else "restart", name).message))

@@ -1,4 +1,4 @@
-"""Server of this machine that a command means: by its port, by the configuration here, or as the only one."""
+"""Server on this machine that a command means: by its port, by the configuration here, or as the only one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Command ``soundpost top``: live figures of a server of this machine and of the hosts of its cluster."""
+"""Command ``soundpost top``: live figures of a server on this machine and of the hosts of its cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting until a server of this machine has restarted or stopped, for ``--wait``."""
+"""Waiting until a server on this machine has restarted or stopped, for ``--wait``."""
 
 from __future__ import annotations
 
