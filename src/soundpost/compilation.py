@@ -45,14 +45,14 @@ class Build(Struct, frozen=True):
     def summary(self) -> str:
         """Return the facts in one line, without reasons."""
         code = f"{self.compiled_modules} modules compiled" if self.compiled_modules else "pure Python"
-        extensions = "some C extensions missing" if self.missing_c_extensions else "C extensions there"
+        extensions = "without some C extensions" if self.missing_c_extensions else "with C extensions"
         return f"{code}, {extensions}, {self.python}, {self.event_loop}"
 
     def lines(self) -> list[str]:
         """Return the facts with their reasons, one line each."""
         modules = f"compiled by mypyc ({self.compiled_modules} modules)"
         missing = ", ".join(self.missing_c_extensions)
-        extensions = f"without {missing}: no C compiler was found to build them" if missing else "all there"
+        extensions = f"without {missing}: no C compiler was found to build them" if missing else "all built"
         return [
             f"code: {modules if self.compiled_modules else f'pure Python: {self.why_pure}'}",
             f"C extensions: {extensions}",

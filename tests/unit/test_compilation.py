@@ -35,11 +35,11 @@ def test_verbose_goes_with_version(command_line: CommandLine, arguments: list[st
 def test_a_compiled_installation_says_so() -> None:
     assert COMPILED.lines() == [
         "code: compiled by mypyc (57 modules)",
-        "C extensions: all there",
+        "C extensions: all built",
         "Python: CPython 3.13.1",
         "event loop: uvloop 0.23.0",
     ]
-    assert COMPILED.summary() == "57 modules compiled, C extensions there, CPython 3.13.1, uvloop 0.23.0"
+    assert COMPILED.summary() == "57 modules compiled, with C extensions, CPython 3.13.1, uvloop 0.23.0"
 
 
 def test_a_pure_installation_says_why() -> None:
@@ -47,7 +47,7 @@ def test_a_pure_installation_says_why() -> None:
         "code: pure Python: it is installed editable, from a folder with the source",
         "C extensions: without _fanout: no C compiler was found to build them",
     ]
-    assert PURE.summary() == "pure Python, some C extensions missing, CPython 3.13.1, uvloop 0.23.0"
+    assert PURE.summary() == "pure Python, without some C extensions, CPython 3.13.1, uvloop 0.23.0"
 
 
 def test_what_is_compiled_is_what_python_imports() -> None:
