@@ -162,6 +162,15 @@ def test_a_choice_is_shown_with_its_words(command_line: CommandLine) -> None:
     assert "public|internal" in command_line.run("deploy", "nginx", "--help").stdout
 
 
+@pytest.mark.parametrize(
+    "arguments", [("init", "--config"), ("doctor", "--env"), ("deploy", "nginx", "--server-name", "a.b", "--root")]
+)
+def test_a_path_that_is_too_long_is_told_in_one_line(command_line: CommandLine, arguments: tuple[str, ...]) -> None:
+    result = command_line.run(*arguments, 300 * "x")
+    assert result.exit_code == 2
+    assert result.stderr == "soundpost: a path in the arguments is too long\n"
+
+
 def test_an_argument_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
     app = ["--app-id", "1", "--key", "k", "--secret", "s"]
     calls: list[list[str | bytes]] = [["trigger", b"\xff", "e", *app], ["history", b"\xff", *app]]

@@ -5,6 +5,7 @@ Exit codes: 0 a clean stop, 1 it could not start or failed, 2 wrong usage.
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Annotated, Any
 
@@ -50,6 +51,11 @@ class ErrorsInOneLine(PlainGroup):
         except SoundpostError as error:
             typer.secho(f"soundpost: {printable(str(error))}", fg=typer.colors.RED, err=True)
             raise typer.Exit(1) from None
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            typer.secho("soundpost: a path in the arguments is too long", fg=typer.colors.RED, err=True)
+            raise typer.Exit(2) from None
         except UnicodeEncodeError as error:
             if error.encoding != "utf-8":
                 raise
