@@ -70,7 +70,16 @@ def directory(tmp_path: Path) -> Directory:
         ),
         (
             "[server]\nclose_timeout = 0\n",
-            "soundpost.toml: [server]: close_timeout=0: expected a whole number of at least 1",
+            "soundpost.toml: [server]: close_timeout=0: expected a whole number of at least 1, below 2^63",
+        ),
+        (
+            "[server]\nmax_connections = 99999999999999999999\n",
+            "soundpost.toml: [server]: max_connections=99999999999999999999: expected a whole number of at least 1, "
+            "below 2^63",
+        ),
+        (
+            "[server]\nworkers = 8080\n",
+            "soundpost.toml: [server]: workers=8080: expected a whole number from 1 to 1024 or 'auto'",
         ),
         (
             "[[apps]]\nid = 1\n",

@@ -14,6 +14,7 @@ from soundpost.wire.addresses import certificate_host
 Proxy = Annotated[str, Meta(description="an address, a network such as 10.0.0.0/8, or *")]
 DrainSeconds = Annotated[int, Meta(ge=0, le=86_400)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
+WorkerCount = Annotated[int, Meta(ge=1, le=1_024)]  # more is a mistake, and would fill the machine with processes
 KeyPrefix = Annotated[str, Meta(pattern=r"^[-A-Za-z0-9_.:]{1,64}\Z", description="1 to 64 of letters, digits and -_.:")]
 RedisUrl = Annotated[
     str,
@@ -72,7 +73,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     that contradict one another are ignored, because a client may have sent the one that its proxy does not set."""
     proxy_protocol: bool = False
     """Expect a PROXY header (version 1 or 2) from a trusted proxy at the beginning of every connection."""
-    workers: Positive | Literal["auto"] = 1
+    workers: WorkerCount | Literal["auto"] = 1
     """Processes that share the port and act as one; ``auto``: one for each core."""
     hostname: str | None = None
     """The host name by which clients reach the server; used by snippets, the playground and ``soundpost deploy``."""
