@@ -78,6 +78,18 @@ def directory(tmp_path: Path) -> Directory:
             "below 2^63",
         ),
         (
+            "[metrics]\nenabled = true\n",
+            "soundpost.toml: [metrics]: unknown key 'enabled': there are metrics once 'port' is set",
+        ),
+        *(
+            (
+                f"[scaling]\n{key} = 1\n",
+                f"soundpost.toml: [scaling]: unknown key '{key}': Redis has one address: "
+                "redis = 'redis://user:password@host:6379/0', with TLS rediss://…",
+            )
+            for key in ("enabled", "host", "port", "password", "database", "url")
+        ),
+        (
             "[server]\nworkers = 8080\n",
             "soundpost.toml: [server]: workers=8080: expected a whole number from 1 to 1024 or 'auto'",
         ),

@@ -18,6 +18,10 @@ from soundpost.suggestions import did_you_mean
 
 _TABLES: Final = ("server", "scaling", "dashboard", "metrics")
 _TITLES: Final = {**{name: f"[{name}]" for name in _TABLES}, "app": "[[apps]]"}
+_PARTS_OF_REDIS: Final = (
+    "enabled", "url", "host", "port", "database", "db", "username", "user", "password", "tls", "ssl", "scheme"
+)  # fmt: skip
+_ONE_URL: Final = "Redis has one address: redis = 'redis://user:password@host:6379/0', with TLS rediss://…"
 
 
 class TomlFile:
@@ -120,6 +124,10 @@ def _table_hint(key: str) -> str:
 
 
 def _hint(key: str, name: str) -> str:
+    if name == "scaling" and key in _PARTS_OF_REDIS:
+        return f": {_ONE_URL}"
+    if name == "metrics" and key == "enabled":
+        return ": there are metrics once 'port' is set"
     for other, title in _TITLES.items():
         if other != name and key in section(other):
             return f"; it belongs to {title}"
