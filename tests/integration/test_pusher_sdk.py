@@ -325,6 +325,10 @@ def test_wrong_arguments_are_told() -> None:
         ({"ssl": "yes"}, TypeError),
         ({"port": "80"}, TypeError),
         ({"timeout": "5"}, TypeError),
+        ({"timeout": 0}, ValueError),
+        ({"timeout": -1}, ValueError),
+        ({"timeout": float("nan")}, ValueError),
+        ({"timeout": 1e30}, ValueError),
         ({"backend": object}, TypeError),
         ({"encryption_master_key_base64": "short"}, ValueError),
         ({"encryption_master_key": "short"}, ValueError),
@@ -334,6 +338,15 @@ def test_wrong_arguments_are_told() -> None:
             Pusher(**(good | wrong))
     with pytest.raises(ConfigurationError, match="encryption_master_key_base64"):
         Pusher("1", "k", "s").trigger("private-encrypted-x", "x", {})
+
+
+def test_half_characters_are_named() -> None:
+    client = Pusher("1", "k", "s")
+    for data in ("\ud83d", {"text": "\ud83d"}):
+        with pytest.raises(PayloadError, match=r"event 'x' on a: .*a half of a surrogate pair"):
+            client.trigger("a", "x", data)
+    with pytest.raises(ValueError, match=r"event name '.ud83d': a half of a surrogate pair"):
+        client.trigger("a", "\ud83d", {})
 
 
 def test_clusters_and_the_raw_master_key() -> None:

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from soundpost.broadcasting.channels import UserChannel
 from soundpost.broadcasting.encryption import encrypt, master_key
 from soundpost.broadcasting.limits import MAX_CHANNEL_NAME, MAX_CHANNELS, MAX_EVENT_NAME
 from soundpost.broadcasting.serialization import to_json
-from soundpost.errors import ConfigurationError
+from soundpost.errors import ConfigurationError, PayloadError
 from soundpost.values.proxies import unproxied
 from soundpost.values.text import is_text, text_of
 from soundpost.wire import socket_id as socket_ids
 from soundpost.wire.channel_names import fault, kind_of
+from soundpost.wire.json_text import is_unicode
 
 MAX_USER_ID = 200
 """Characters of a user id, at most."""
+
+_HALF: Final = "a half of a surrogate pair is no Unicode text"
 
 
 class Call(NamedTuple):
@@ -88,6 +91,8 @@ class Calls:
 
     def _event(self, channel: str, name: str, data: object) -> dict[str, Any]:
         name = _text(name, "event name")
+        if not is_unicode(name):
+            raise ValueError(f"event name {name!r}: {_HALF}")
         if not 1 <= len(name) <= MAX_EVENT_NAME:
             raise ValueError(f"event name of {len(name)} characters: 1 to {MAX_EVENT_NAME} are expected")
         text = self.encoded(data, f"event {name!r} on {channel}")
@@ -101,6 +106,8 @@ class Calls:
         A str as it stands is the one exception from the rule of broadcasting, :func:`to_json`. Raises PayloadError.
         """
         if isinstance(data, str):
+            if not is_unicode(data):
+                raise PayloadError(f"{what}: its data: {_HALF}")
             return data
         if self._json_encoder is not None:
             return json.dumps(data, cls=self._json_encoder, ensure_ascii=False)
