@@ -118,3 +118,11 @@ def test_in_django_the_fixture_s_tester_calls_receivers_and_signs_for_the_view(
             webhook_received.disconnect(receive)
     assert answer.status_code == 200
     assert calls == [UserOnline, "5", UserOnline, "6"]
+
+
+@pytest.mark.parametrize("wrong", [[UserOnline(user_id="5")], {"name": "user_online"}, None, 5])
+def test_what_is_no_event_is_named(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="each as its own argument"):
+        signed_webhook(wrong)
+    with pytest.raises(TypeError, match="the name of an event, or an event such as MemberAdded"):
+        WebhookTester(Webhooks()).play(wrong)

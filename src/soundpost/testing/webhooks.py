@@ -74,8 +74,11 @@ class WebhookTester:
 def signed_webhook(*events: WebhookEvent, key: str | None = None, secret: str | None = None) -> SignedWebhook:
     """Return body and headers of a request with events, signed by the application's app unless another is given.
 
-    An event without an id gets one, and one without a time the current one.
+    An event without an id gets one, and one without a time the current one. Raises TypeError for anything but events.
     """
+    for each in events:
+        if not isinstance(each, WebhookEvent):
+            raise TypeError(f"{each!r:.100}: events such as MemberAdded(…) are expected, each as its own argument")
     app = _app_of_application()
     key, secret = key or app.key, secret or app.secret
     body = webhook_body(map(_json, _complete(events)), int(time.time() * 1000))
@@ -85,6 +88,8 @@ def signed_webhook(*events: WebhookEvent, key: str | None = None, secret: str | 
 def _made(event: str | WebhookEvent, fields: dict[str, Any]) -> WebhookEvent:
     if isinstance(event, WebhookEvent):
         return next(iter(_complete([event])))
+    if not isinstance(event, str):
+        raise TypeError(f"{event!r:.100}: the name of an event, or an event such as MemberAdded(…), is expected")
     if event not in EVENTS:
         raise ValueError(f"{event!r} is not the name of an event{did_you_mean(event, EVENTS)}")
     unknown = [name for name in fields if name not in EVENTS[event].__struct_fields__]
