@@ -149,9 +149,7 @@ def fan_out(source: Path, options: dict[str, Any], sizes: Sizes) -> Iterator[Row
         event = {"name": "OrderPlaced", "channel": "bench", "data": "x" * 200}
         yield measure(server, f"event to {count}", lambda: server.ask("POST", "events", event))
         everywhere = {"name": "a", "channels": [f"all-{number}" for number in range(batch)], "data": "x" * 200}
-        yield measure(
-            server, f"event to {batch} channels of {count}", lambda: server.ask("POST", "events", everywhere)
-        )
+        yield measure(server, f"event to {batch} channels of {count}", lambda: server.ask("POST", "events", everywhere))
         yield measure(server, f"stop, {count}", lambda: _stop(server))
 
 

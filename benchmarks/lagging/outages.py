@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from processes import Clients, NotMeasuredError, clients
+from processes import Clients, clients
 
 from lagging.operations import Row, Sizes, keep, measure
-from lagging.watched_server import WatchedServer, watched_server
+from lagging.watched_server import watched_server
 
 BACK: float = 8.0
 """Seconds in which a host that is back states what it has."""
@@ -46,9 +46,7 @@ def outages(source: Path, options: dict[str, Any], sizes: Sizes) -> Iterator[Row
             f"Redis is restarted while {members} join",
             partial(_meanwhile, swarm, joining, partial(_restart, redis, BACK), 3.0),
         )
-        yield measure(
-            server, f"{members} sign in, each watches 10", lambda: swarm.do(f"sign_in {sizes.members} 10")
-        )
+        yield measure(server, f"{members} sign in, each watches 10", lambda: swarm.do(f"sign_in {sizes.members} 10"))
         yield measure(server, f"Redis is restarted, {members} who are signed in", partial(_restart, redis, BACK))
     with watched_server(source, options) as server, clients(server.port) as swarm:
         swarm.do("connect 1000 bench-{i}")
