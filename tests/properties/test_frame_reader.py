@@ -23,6 +23,7 @@ from soundpost.wire.frames import (
     close_frame,
     encode_frame,
     parse_close,
+    read_close,
     read_single,
     read_single_in_python,
     unmask,
@@ -129,6 +130,19 @@ def test_read_single_takes_every_message_it_is_for(
     assert read_one(frame, 1 << 63) == read_one(frame, len(payload))
     assert read_one(frame + b"\x81", limit) is None
     assert read_one(frame[:-1], limit) is None
+
+
+@given(streams | st.binary(max_size=130).map(lambda payload: client_frame(frames.CLOSE, payload)))
+@settings(max_examples=500)
+@example(client_frame(frames.CLOSE, b"x" * 125))
+@example(client_frame(frames.CLOSE, b"x" * 126))
+@example(client_frame(frames.CLOSE, b"x" * 133, length=5))
+@example(client_frame(frames.CLOSE, b"", mask=None))
+def test_read_close_takes_what_the_reader_takes_for_one_close_frame(data: bytes) -> None:
+    messages, code, _, idle = read([data])
+    is_one = idle and code is None and [message.opcode for message in messages] == [frames.CLOSE]
+
+    assert read_close(data) == (messages[0].payload if is_one else None)
 
 
 @given(st.lists(payloads, min_size=1, max_size=5), st.sampled_from([frames.TEXT, frames.BINARY]))

@@ -15,7 +15,7 @@ from soundpost.server.connections.peer import UNKNOWN_ADDRESS, peer_address
 from soundpost.server.connections.socket_transport import SocketTransport
 from soundpost.wire import codes, frames, messages
 from soundpost.wire.compression import unpack
-from soundpost.wire.frames import COMPRESSED, FrameReader, Message, read_single
+from soundpost.wire.frames import COMPRESSED, FrameReader, Message, read_close, read_single
 
 if TYPE_CHECKING:
     from soundpost.core.app import App
@@ -235,9 +235,13 @@ class WebSocketConnection(Connection):
                 if self._server.lingering.may_read_more(self, len(data)):
                     self._wait_for_turn()
             return
-        if self._reader is None:
-            self._reader = FrameReader(oversized.most_read(self.app.settings), self.takes_compressed)
-        came = self._reader.frames(data)
+        payload = read_close(data) if self._reader is None else None
+        if payload is not None:
+            came: Iterator[Message | int] = iter((Message(frames.CLOSE, payload),))
+        else:
+            if self._reader is None:
+                self._reader = FrameReader(oversized.most_read(self.app.settings), self.takes_compressed)
+            came = self._reader.frames(data)
         if self._unhandled is not None:  # a paused transport may still deliver input it had already
             self._unhandled = chain(self._unhandled, came)
             self._pause_reading()
