@@ -25,8 +25,8 @@ class Addresses:
 
     def remove(self, node: PeersHandler, address: str | None) -> None:
         """Stop counting a connection that is gone."""
-        counts = None if address is None else self._counts.get(node)
-        if address is not None and counts is not None and address in counts:
+        counts = self._counts.get(node, {})
+        if address is not None and address in counts:
             counts[address] -= 1
             if not counts[address]:
                 del counts[address]

@@ -118,9 +118,10 @@ class MemoryRegistry:
         limit = entry.app.max_connections
         if limit is not None and sum(entry.connections.values()) >= limit:
             return "app_full"
-        if entry.addresses.are_full(address, entry.app.max_connections_per_ip):
-            return "address_full"
-        entry.addresses.add(node, address)
+        if address is not None:
+            if entry.addresses.are_full(address, entry.app.max_connections_per_ip):
+                return "address_full"
+            entry.addresses.add(node, address)
         entry.connections[node] = entry.connections.get(node, 0) + 1
         self._connections += 1
         return "admitted"
@@ -130,7 +131,8 @@ class MemoryRegistry:
         entry = self._apps[app_id]
         if entry.connections.get(node, 0) > 0:
             entry.connections[node] -= 1
-            entry.addresses.remove(node, address)
+            if address is not None:
+                entry.addresses.remove(node, address)
             self._connections -= 1
 
     def terminate(self, node: PeersHandler, app_id: str, user_id: str) -> None:

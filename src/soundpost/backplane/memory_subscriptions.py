@@ -237,7 +237,8 @@ class MemorySubscriptions:
     ) -> None:
         app_id = entry.app.id
         channel.count -= count
-        self._uncount_members(entry, channel, users, reporter, socket_id)
+        if users:
+            self._uncount_members(entry, channel, users, reporter, socket_id)
         if not channel.count:
             del entry.channels[channel.name]
             entry.occupancy.vacated(channel.name)
