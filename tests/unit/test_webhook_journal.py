@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -96,6 +97,50 @@ def test_it_is_written_anew_when_it_has_grown(path: Path, monkeypatch: pytest.Mo
         "1": sorted((state, True) for state in states)
     }
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_the_states_of_an_app_are_forgotten_some_in_a_turn_but_for_those_that_begin_meanwhile(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LINES_AT_ONCE", 1)
+    soon: list[Callable[[], None]] = []
+    journal = Journal(path, soon.append)
+    journal.turn_clock = itertools.count().__next__  # a line takes a whole turn
+    states: list[State] = [("channel_occupied", name, "") for name in "abcd"]
+    for state in states:
+        journal.note("1", state, is_sure=True)
+    journal.write()
+    lines = [len(path.read_text().splitlines())]
+    journal.forget("1")
+    journal.note("1", states[2], is_sure=True)
+    while soon:
+        lines.append(len(path.read_text().splitlines()))
+        soon.pop(0)()
+    assert lines == [4, 5, 7, 7, 8]
+    assert dict(journal.states()) == {"1": [(states[2], True)]}
+    journal.close()
+    assert read(path) == {"1": [(states[2], True)]}
+
+
+def test_what_ends_while_the_journal_is_written_anew_is_not_in_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LINES_AT_ONCE", 1)
+    monkeypatch.setattr(module, "_SMALL", 100)
+    soon: list[Callable[[], None]] = []
+    journal = Journal(path, soon.append)
+    states: list[State] = [("channel_occupied", name, "") for name in "abcd"]
+    for state in states:
+        journal.note("1", state, is_sure=True)
+    journal.note("2", A, is_sure=True)
+    journal.write()
+    assert soon
+    journal.remove("1", states[0])
+    journal.remove("1", states[3])
+    journal.note("1", states[1], is_sure=False)
+    journal.forget("2")
+    while soon:
+        soon.pop(0)()
+    journal.close()
+    assert read(path) == {"1": [(states[1], False), (states[2], True)]}
 
 
 class Disk:

@@ -13,13 +13,13 @@ import os
 import time
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from soundpost.core.outbox import CallSoon
+from soundpost.core.slices import in_slices
 from soundpost.core.webhooks import ENDS
 from soundpost.errors import StartError
 from soundpost.log_throttle import LogThrottle
@@ -33,7 +33,7 @@ _SMALL: Final = 1_048_576
 _GROWTH: Final = 4
 """Factor by which a journal has grown when it is rewritten."""
 _LINES_AT_ONCE: Final = 1_000
-"""Number of lines that are written in one loop turn when the journal is rewritten: some 2 ms."""
+"""Number of lines that are written together: some 2 ms."""
 _PAUSE: Final = 10.0
 """Seconds after a failure, such as a full disk, until the journal is rewritten: lines of it are missing."""
 _Line = tuple[str, str, str, str, str]
@@ -47,6 +47,8 @@ class Journal:
         self._path = path
         self._call_soon = call_soon
         self._clock = clock
+        self.turn_clock: Callable[[], float] = time.perf_counter
+        """Clock in seconds that goes on within a loop turn."""
         self._throttle = LogThrottle(log)
         self._apps: dict[str, dict[State, bool]] = {}
         self._lines: list[bytes] = []
@@ -83,10 +85,15 @@ class Journal:
             self._lines.append(_line("-", app_id, state))
 
     def forget(self, app_id: str) -> None:
-        """Remove all states of an app."""
-        for state in self._apps.pop(app_id, {}):
-            self._lines.append(_line("-", app_id, state))
-        self.write()
+        """Remove all states of an app. With very many the lines are written over several loop turns."""
+
+        def write_ends(states: list[State]) -> None:
+            known = self._apps.get(app_id, {})  # not empty if the app has come back meanwhile
+            self._lines += [_line("-", app_id, state) for state in states if state not in known]
+            self.write()
+
+        states = _parts(list(self._apps.pop(app_id, ())))
+        in_slices(states, write_ends, self._call_soon, clock=self.turn_clock)
 
     def put_right(self, app_id: str, told: Iterable[tuple[State, bool]], waiting: Container[State]) -> None:
         """Have the states of an app that were ``told``, for a journal that another process has not kept.
@@ -198,9 +205,15 @@ class Journal:
         file = _locked(path)
         try:
             size = 0
-            everything = iter([(app_id, *item) for app_id, states in self._apps.items() for item in states.items()])
-            while some := list(islice(everything, _LINES_AT_ONCE)):
-                data = b"".join([_line("+" if is_sure else "~", app_id, state) for app_id, state, is_sure in some])
+            for app_id, some in self._in_parts():
+                states = self._apps.get(app_id, {})
+                data = b"".join(
+                    [
+                        _line("+" if is_sure else "~", app_id, state)
+                        for state in some
+                        if (is_sure := states.get(state)) is not None  # else the line of its end follows
+                    ]
+                )
                 self._append(file, data)
                 size += len(data)
                 yield
@@ -222,6 +235,12 @@ class Journal:
             if file >= 0:
                 os.close(file)
 
+    def _in_parts(self) -> Iterator[tuple[str, list[State]]]:
+        """Yield the ids of apps, each with some of its states."""
+        for app_id in list(self._apps):
+            for part in _parts(list(self._apps.get(app_id, ()))):
+                yield app_id, part
+
     def _append(self, file: int, data: bytes) -> None:
         while data:
             data = data[os.write(file, data) :]
@@ -235,6 +254,11 @@ class Journal:
             self._path,
             error.strerror or error,
         )
+
+
+def _parts(states: list[State]) -> list[list[State]]:
+    """Return states in parts, of which each is written in one go."""
+    return [states[at : at + _LINES_AT_ONCE] for at in range(0, len(states), _LINES_AT_ONCE)]
 
 
 def _line(sign: str, app_id: str, state: State) -> bytes:
