@@ -7,9 +7,10 @@ from collections.abc import Callable
 from functools import partial
 
 import msgspec
+import pytest
 
 from conformance.protocol.stage import APP, Stage, members_of
-from soundpost.backplane import MemoryRegistry, SingleNode
+from soundpost.backplane import MemoryRegistry, SingleNode, memory_subscriptions
 from soundpost.core.peers import ChannelsQuery, UsersQuery
 from soundpost.core.slices import TURN, TurnBudget, in_slices
 
@@ -141,6 +142,31 @@ def test_a_node_that_died_leaves_its_channels_over_several_turns_whatever_happen
 
     assert channels_of(registry) == {"c": {"subscription_count": 1}, "b": {"subscription_count": 1}}
     assert [name for name, _ in staying.events()] == ["e"]
+
+
+def test_the_members_of_a_node_that_died_leave_one_channel_some_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_subscriptions, "_USERS_AT_ONCE", 2)
+    loop = Loop()
+    registry = one_by_one(loop)
+    dead, other = two_nodes(registry)
+    for user in (1, 2, 2, 3, 4, 5):
+        dead.connect().join("presence-room", user=user)
+    witness = other.connect().join("presence-room", user=6)
+
+    def count() -> int:
+        return channels_of(registry)["presence-room"]["subscription_count"]
+
+    registry.remove_node(dead.node)
+    counts = [count()]
+    other.connect().join("presence-room", user=5)
+    while loop.soon:
+        loop.turn()
+        counts.append(count())
+
+    assert counts[:4] == [4, 3, 2, 2]
+    assert len(registry._apps["1"].lingering) == 5
+    assert witness.events() == []
+    assert registry._apps["1"].occupancy.members == 6
 
 
 def test_members_of_a_node_that_died_who_come_back_between_two_slices_have_never_left() -> None:

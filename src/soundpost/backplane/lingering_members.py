@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("soundpost.server")
 
-_AT_ONCE: Final = 500
-"""Number of members who leave in one loop turn: some 5 ms."""
+_AT_ONCE: Final = 200
+"""Number of members who leave in one loop turn: some 2 ms."""
 
 
 class LingeringMembers:

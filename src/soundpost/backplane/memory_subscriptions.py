@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import repeat
+from itertools import islice
 from typing import Final
 
 from soundpost.backplane.history_store import HistoryStore
@@ -32,6 +32,8 @@ from soundpost.wire import messages
 from soundpost.wire.channel_names import kind_of
 
 _NOTHING: Final = ChannelSnapshot(None, None)
+_USERS_AT_ONCE: Final = 100
+"""Members of one channel who are gone with their node, and leave together: some 0.5 ms."""
 
 
 class MemorySubscriptions:
@@ -203,20 +205,26 @@ class MemorySubscriptions:
         Its members have a grace. Another node reports the changes.
         """
 
-        def channels() -> Iterator[tuple[AppEntry, ChannelEntry]]:  # 100,000 tuples at once would wake the collector
+        def shares() -> Iterator[tuple[AppEntry, ChannelEntry, dict[str, int], int]]:
             for entry in list(self._apps.values()):
-                yield from zip(repeat(entry), list(entry.channels.values()))
+                for channel in list(entry.channels.values()):
+                    share = channel.share_of(node)
+                    if share is None:
+                        continue
+                    channel.drop(share)
+                    if not share.users:
+                        yield entry, channel, {}, share.count
+                    users = iter(share.users.items())
+                    while part := dict(islice(users, _USERS_AT_ONCE)):
+                        yield entry, channel, part, sum(part.values())
 
-        def leave(found: tuple[AppEntry, ChannelEntry]) -> None:
-            entry, channel = found
-            share = channel.share_of(node)
-            if share is not None:
-                channel.drop(share)
-                if share.users:
-                    self.graces.begin(entry, channel, share.users, SENT_AWAY)
-                self._uncount(entry, channel, share.users, share.count, self._reporter())
+        def leave(found: tuple[AppEntry, ChannelEntry, dict[str, int], int]) -> None:
+            entry, channel, users, count = found
+            if users:
+                self.graces.begin(entry, channel, users, SENT_AWAY)
+            self._uncount(entry, channel, users, count, self._reporter())
 
-        in_slices(channels(), leave, self._call_soon, then=then, clock=self.turn_clock)
+        in_slices(shares(), leave, self._call_soon, then=then, clock=self.turn_clock)
 
     def _reporter(self) -> PeersHandler | None:
         """Return a node that reports changes for which no node is responsible."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("soundpost.server")
 
-_AT_ONCE: Final = 500
+_AT_ONCE: Final = 200
 """Number of users whose graces end in one loop turn."""
 
 Key = tuple[str, str]

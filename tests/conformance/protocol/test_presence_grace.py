@@ -116,7 +116,7 @@ def test_very_many_lingering_members_leave_a_part_in_each_turn() -> None:
 
     stage.wait(10.1)
 
-    assert len(users(registry)) == 1_500
+    assert len(users(registry)) == 1_800
     assert soon == [registry.graces.end_due]
 
 
