@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 
@@ -298,6 +298,59 @@ async def test_joins_that_wait_for_a_redis_that_is_gone_go_on_one_after_the_othe
             answered = now
         assert max(numbers) == 1
         assert [names(client) for client in clients] == [[SUCCEEDED]] * 20
+
+
+async def have_unanswered_joins(cluster: RedisCluster, host: Host, number: int) -> list[Client]:
+    """Return clients whose joins of a channel that is stated Redis does not answer: it is lost to their host."""
+    cluster.hold(host.stage)
+    clients = [host.stage.connect() for _ in range(number)]
+    for user, client in enumerate(clients):
+        client.ask(ROOM, {"user_id": user})
+    await asyncio.sleep(0)
+    host.relay.forget()
+    host.relay.cut()
+    cluster._held.discard(host.stage)
+    return clients
+
+
+async def test_joins_that_a_lost_redis_has_not_answered_go_on_one_after_the_other() -> None:
+    async with two_hosts() as (cluster, one, two):
+        await cluster.join(two.stage, ROOM, user="near")
+        two.registry._channels.turn_clock = map(float, count()).__next__
+        clients = await have_unanswered_joins(cluster, two, 10)
+        numbers, answered = [], 0
+        while answered < len(clients):
+            await asyncio.sleep(0)
+            two.stage.turn()
+            now = sum(bool(client.writes) for client in clients)
+            numbers.append(now - answered)
+            answered = now
+        assert max(numbers) == 1
+        await come_back(cluster, two)
+        assert [names(client)[0] for client in clients] == [SUCCEEDED] * 10
+        assert len(await cluster.ask(one.stage, UsersQuery("1", ROOM))) == 11
+
+
+async def test_joins_that_still_wait_for_their_turn_when_redis_is_back_are_asked_again() -> None:
+    async with two_hosts() as (cluster, one, two):
+        await cluster.join(one.stage, ROOM, user="watcher")
+        await cluster.join(two.stage, ROOM, user="near")
+        entry, channels = two.registry._apps["1"], two.registry._channels
+        waiting: list[Callable[[], None]] = []
+        channels.turns.do = waiting.append  # type: ignore[method-assign, assignment]
+        clients = await have_unanswered_joins(cluster, two, 10)
+        while two.redis.up or len(waiting) < len(clients):  # noqa: ASYNC110 - the test's own wait
+            await asyncio.sleep(0)
+        two.redis.known = 0
+        del channels.turns.do
+        entry.app = msgspec.structs.replace(entry.app, max_presence_members=2)
+        while ROOM not in stated(two):  # noqa: ASYNC110 - the test's own wait
+            await asyncio.sleep(0)
+        for go_on in waiting:
+            go_on()
+        await come_back(cluster, two)
+        joined = [names(client)[0] for client in clients].count(SUCCEEDED)
+        assert len(await cluster.ask(one.stage, UsersQuery("1", ROOM))) == 2 + joined
 
 
 async def test_a_loop_turn_states_a_few_changed_counts() -> None:

@@ -56,7 +56,8 @@ class Channels:
         self._clock = clock
         self.turn_clock: Callable[[], float] = time.perf_counter
         """Clock in seconds that goes on within a loop turn."""
-        self._turns = TurnBudget(call_soon, lambda: self.turn_clock())
+        self.turns = TurnBudget(call_soon, lambda: self.turn_clock())
+        """Time of each loop turn for lists of members: those that come from Redis, and those that clients get."""
         self._changes_meanwhile: dict[SharedChannel, deque[Callable[[], None]]] = {}
         """Changes of channels that are taking over their members, over several loop turns."""
         self.by_topic: dict[bytes, SharedChannel] = {}
@@ -117,7 +118,7 @@ class Channels:
         if then is not None:
             then()
         if not isinstance(answer, list):
-            self._turns.do(partial(self._resume_without_redis, channel))
+            self.turns.do(partial(self._resume_without_redis, channel))
             return
         if self._waits_for_members(channel, partial(self._synced, channel, None, answer)):
             return
@@ -135,7 +136,7 @@ class Channels:
             self._histories.after_reading(channel, partial(channel.keep, frame, until))
         self._changes_meanwhile[channel] = deque()
         steps = channel.replacing_members(_readable(members, channel))
-        self._turns.each(steps, lambda _: None, then=partial(self._has_members, channel))
+        self.turns.each(steps, lambda _: None, then=partial(self._has_members, channel))
 
     def _waits_for_members(self, channel: SharedChannel, change: Callable[[], None]) -> bool:
         """Keep a change for later if the channel is just taking its members over; return whether it is."""
@@ -180,7 +181,7 @@ class Channels:
             self.close_if_empty(self._apps[channel.app_id], channel)
 
         # A join of a channel with 10,000 members makes a list of 700 kB: 20 joins took 20 ms.
-        self._turns.each(joins(), run, then=end)
+        self.turns.each(joins(), run, then=end)
 
     def apply_change(self, channel: SharedChannel, version: int, apply: Callable[[], None]) -> None:
         """Apply a change to a channel's members or last event, unless its version is known already."""
@@ -216,7 +217,7 @@ class Channels:
     def resume_all(self) -> None:
         """Run all joins that wait for Redis, which is away; some in each loop turn."""
         for entry in self._apps.values():
-            self._turns.each(list(entry.channels.values()), self._resume_without_redis)
+            self.turns.each(list(entry.channels.values()), self._resume_without_redis)
 
     def _resume_without_redis(self, channel: SharedChannel) -> None:
         """Run the joins of a channel, unless Redis is back: then it is asked about the channel."""

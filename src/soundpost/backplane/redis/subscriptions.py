@@ -101,9 +101,27 @@ class Subscriptions:
             limit = entry.app.max_presence_members
             blob = member_blob(newcomer)
             arguments = (channel.name, newcomer.id, blob, limit, socket_id or "")
-            self._redis.run(ENTER, channel.bucket, *arguments, then=entered)
+            again = partial(self._join, node, entry, channel, newcomer, then, history, socket_id)
+            answered = partial(self._answered, self._redis.node, entered, again)
+            self._redis.run(ENTER, channel.bucket, *arguments, then=answered)
         else:
             entered(None)
+
+    def _answered(
+        self, asked_as: bytes, entered: Callable[[Any], None], again: Callable[[], None], answer: Any
+    ) -> None:
+        """Go on with a join that Redis has answered; if it was lost meanwhile, with some joins in each loop turn."""
+
+        def go_on() -> None:
+            if self._redis.up and self._redis.node != asked_as:  # it is back
+                again()
+            else:
+                entered(None)
+
+        if isinstance(answer, list):
+            entered(answer)
+        else:
+            self._channels.turns.do(go_on)
 
     def _entered(
         self,
