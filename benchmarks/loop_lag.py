@@ -28,7 +28,7 @@ from processes import NotMeasuredError, at_most, need_files
 from support.redis_process import RedisServer
 
 OWN = Path(__file__).parents[1]
-groups = {**GROUPS, "outages": outages}
+ALL_GROUPS = {**GROUPS, "outages": outages}
 LIMIT = 600.0
 """Seconds for one group on one server."""
 
@@ -55,7 +55,7 @@ def measure(group: str, source: Path, options: argparse.Namespace) -> dict[str, 
         settings = {"workers": options.workers, **found_redis}
         try:
             with at_most(LIMIT):
-                for name, longest in groups[group](source, settings, Sizes()):
+                for name, longest in ALL_GROUPS[group](source, settings, Sizes()):
                     found[name] = longest
         except (NotMeasuredError, OSError) as error:
             print(f"{group} of {source}: {error}", file=sys.stderr)
@@ -64,7 +64,7 @@ def measure(group: str, source: Path, options: argparse.Namespace) -> dict[str, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--groups", nargs="*", choices=[*groups], default=[*groups])
+    parser.add_argument("--groups", nargs="*", choices=[*ALL_GROUPS], default=[*ALL_GROUPS])
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--redis", action="store_true")
     parser.add_argument("--beside", type=Path)

@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from processes import Clients, clients
 
 from lagging.operations import Row, Sizes, keep, measure
 from lagging.watched_server import watched_server
 
-BACK: float = 8.0
+BACK: Final = 8.0
 """Seconds in which a host that is back states what it has."""
 
 

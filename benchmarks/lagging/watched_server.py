@@ -37,7 +37,7 @@ class Longest(NamedTuple):
 class WatchedServer:
     """A server of a checkout of Soundpost. Its app keeps history on ``kept-…`` and ``herd-…``.
 
-    ``options``: ``workers``; ``redis``, a URL; ``webhooks``, the URL of an endpoint.
+    ``options``: ``workers``; ``redis``, a URL; ``redis_server``, the process; ``webhooks``, the URL of an endpoint.
     """
 
     def __init__(self, source: Path, options: dict[str, Any]) -> None:
