@@ -121,6 +121,7 @@ class Outbox:
         self._until: float | None = None  # time at which the writes of this turn end; None before it is needed
         self.at_once, self.chunk, self.most_waiting = _AT_ONCE, _CHUNK, _MOST_WAITING
         self._left = self.at_once  # deliveries until the next look at the clock
+        self._next_turn = self._turn  # the bound method: every publish hands it on
 
     @property
     def is_free(self) -> bool:
@@ -201,7 +202,7 @@ class Outbox:
 
     def _schedule(self) -> None:
         self._is_scheduled = True
-        self._call_soon(self._turn)
+        self._call_soon(self._next_turn)
 
     def _turn(self) -> None:
         """Send for some milliseconds. What is queued meanwhile waits, and is joined, until all before it is sent."""
