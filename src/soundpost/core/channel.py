@@ -25,8 +25,7 @@ _BEGINNING: Final = 80
 _FEW: Final = 8
 """Subscribers of whom each is looked at before a frame is sent, as that takes less than to set some aside."""
 _INTERNAL: Final = b"pusher_internal:"
-_LONGEST_HEAD: Final = 40
-"""Bytes in front of the end of ``pusher_internal:`` in a frame, at most."""
+"""Beginning of the names of events that are the server's own."""
 
 
 class Channel:
@@ -212,7 +211,9 @@ class Channel:
         if pending is None:
             return
         last, node = pending[-1], self.app.node
-        if _INTERNAL not in last[:_LONGEST_HEAD]:
+        length = last[1]
+        start = 12 if length < 126 else 14 if length == 126 else 20  # behind the frame's header and {"event":"
+        if last[start : start + len(_INTERNAL)] != _INTERNAL:
             self.last_event = last[:_BEGINNING]
             self.last_event_at = node.wall_clock()
         compress = node.compress if self._compressing else None

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
 from conformance.protocol.stage import Client, Stage
+from soundpost.backplane import SingleNode
+from soundpost.core.app_settings import HistorySettings
 from soundpost.core.channel import MAX_WRITE
 from soundpost.core.connection import Connection
+from soundpost.wire import messages
 
 SUCCEEDED = "pusher_internal:subscription_succeeded"
 
@@ -406,8 +410,49 @@ def test_a_random_turn_gives_everybody_exactly_what_was_meant_for_it() -> None:
 
 def test_other_nodes_get_the_ready_frame() -> None:
     stage = Stage()
+    Stage(peers=SingleNode(stage.registry))
     client = stage.connect()
 
     stage.publish("room", "e", json.dumps({"a": 1}), socket_id=client.socket_id)
 
     assert stage.peers.published == [("room", {"event": "e", "data": '{"a": 1}', "channel": "room"}, client.socket_id)]
+
+
+@pytest.mark.parametrize(
+    ("channel", "options"), [("cache-room", {}), ("room", {"history": (HistorySettings(channels=("other",)),)})]
+)
+def test_a_node_that_is_alone_publishes_what_may_be_kept(channel: str, options: dict[str, Any]) -> None:
+    stage = Stage(**options)
+
+    stage.publish(channel)
+
+    assert [name for name, _, _ in stage.peers.published] == [channel]
+
+
+def test_a_node_that_is_alone_delivers_all_else_itself() -> None:
+    stage = Stage()
+    ann, bob = stage.connect().join("room"), stage.connect().join("room")
+    ann.read()
+    bob.read()
+
+    stage.publish("room", "e", socket_id=ann.socket_id)
+
+    assert (names(ann), names(bob)) == ([], ["e"])
+    assert stage.peers.published == []
+
+
+# The last event
+
+
+@pytest.mark.parametrize("size", [0, 200, 70_000], ids=["2-byte", "4-byte", "10-byte"])
+def test_an_event_of_the_server_is_not_the_last_event_of_a_channel(size: int) -> None:
+    stage = Stage(max_event_data_size=100_000)
+    stage.connect().join("room")
+    channel = stage.app.channels["room"]
+
+    stage.publish("room", "e", "x" * size)
+    stage.turn()
+    channel.queue(messages.member_added("room", b'"7"', b"1" * (size + 1)))
+    stage.turn()
+
+    assert b'{"event":"e"' in channel.last_event
