@@ -83,7 +83,7 @@ class TurnBudget:
         self.do(go_on)
 
     def _has_time(self) -> bool:
-        """Tell whether work may be done now: nothing waits, and the turn has time left."""
+        """Return whether work may be done now: nothing waits, and the turn has time left."""
         if self._until is None:
             self._until = self._clock() + TURN
             self._call_soon(self._next_turn)

@@ -54,7 +54,7 @@ def authenticate(request: Request, app: App, prefix: str, now: float | None = No
 
 
 def _is_signed_as_usual(request: Request, app: App, now: float) -> bool:
-    """Tell whether a request is signed in the usual form, and right in all.
+    """Return whether a request is signed in the usual form, and right in all.
 
     The usual form has the parameters of a publish and no others, in the order of the signed text, with the signature in
     its place or at the end. Of any other request :func:`_authenticated` finds out what is wrong, if anything is.
