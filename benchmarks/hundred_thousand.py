@@ -130,7 +130,7 @@ COLUMNS = (
     "deliveries",
     "lost",
     "double",
-    "sent away",
+    "disconnected",
     "refused",
     "cut off",
     "an event reaches clients: first, p50, p99, last",
