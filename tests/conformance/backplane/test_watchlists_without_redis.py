@@ -50,6 +50,39 @@ async def test_without_redis_a_host_knows_its_own_users() -> None:
         assert await told(cluster, watcher) == [("offline", ["bob"])]
 
 
+async def test_a_user_who_signs_in_while_the_host_connects_to_redis_is_online_everywhere() -> None:
+    async with two_hosts(presence_grace=0) as (cluster, _, host):
+        far, near = await watchers(cluster)
+        await lose_redis(host)
+        host.redis.known = 0
+        while not host.redis.is_connecting or host.redis.up:  # noqa: ASYNC110 - the test's own wait
+            await asyncio.sleep(0)
+        ann = host.stage.connect()
+        ann.sign_in({"id": "ann"})
+        assert not host.redis.up
+        assert [name for name, _ in near.events()] == ["pusher_internal:watchlist_events"]
+
+        await host.flows()
+        assert (await told(cluster, far), await told(cluster, near)) == (ONLINE, [])
+        ann.vanish()
+        assert [await told(cluster, client) for client in (far, near)] == [OFFLINE] * 2
+
+
+async def test_changes_of_watched_users_come_before_all_hosts_have_stated_theirs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with two_hosts(presence_grace=0) as (cluster, first, host):
+        ann = await sign_in(cluster, first, "ann")
+        near = await sign_in(cluster, host.stage, "me", "ann")
+        assert await told(cluster, near) == ONLINE
+        monkeypatch.setattr(host.registry._users, "on_flow", lambda: None)  # as if another host took long
+        await lose_redis(host)
+        host.redis.known = 0
+        await host.flows()
+        ann.vanish()
+        assert await told(cluster, near) == OFFLINE
+
+
 async def test_who_has_gone_while_redis_was_away_does_not_come_back_for_a_moment() -> None:
     async with two_hosts(presence_grace=0) as (cluster, _, host):
         far, near = await watchers(cluster)

@@ -103,7 +103,8 @@ class SharedUsers:
 
     def _state(self, key: Key, user: HereUser, then: Callable[[], None] = lambda: None) -> None:
         """State a user to Redis; ``then`` is called with the answer."""
-        user.stated_by = self._redis.node
+        if self._redis.up:  # otherwise the statement is lost, and made again by on_up
+            user.stated_by = self._redis.node
         self._buckets.add(_bucket(key))
         info = b"" if user.info_json == b"null" else user.info_json
 
@@ -275,7 +276,12 @@ class SharedUsers:
         await state_in_slices(list(self._here), self._state_again, self.turn_clock)
         for bucket in buckets if former else ():
             self._redis.send(bucket, self._redis.script(REMOVE_USERS, bucket, _MOST_FORMER, node=former), ignore_answer)
+        in_slices(list(self._watched), self._subscribe_again, partial(self._call_later, 0), clock=self.turn_clock)
         self._ask([key for key, watched in self._watched.items() if watched.is_online is None])
+
+    def _subscribe_again(self, key: Key) -> None:
+        if self._redis.up and key in self._watched:
+            self._redis.subscribe(_bucket(key), self._topic(key))
 
     def on_flow(self) -> None:
         """Ask for the users that this host watches, some in each loop turn: the other hosts have stated theirs, too."""
