@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import pickle
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -27,6 +29,13 @@ def test_a_message_of_another_process_keeps_its_id() -> None:
     message = Message(("a",), "e", "{}")
 
     assert pickle.loads(pickle.dumps(message)).id == message.id
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_of_a_message_has_its_id(copied: Callable[[Message], Message]) -> None:
+    message = Message(("a",), "e", "{}")
+
+    assert copied(message).id == message.id
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="without os.fork every process is new")

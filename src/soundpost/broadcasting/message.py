@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from soundpost.broadcasting.socket_id import valid_socket_id
 from soundpost.errors import JsonError, PayloadError
@@ -75,6 +76,9 @@ class Message(Struct, eq=False, gc=False):
         if not self.given_id:
             self.given_id = _new_id()
         return self.given_id
+
+    def __copy__(self) -> Message:
+        return replace(self, given_id=self.id)
 
     def __reduce__(self) -> Any:
         self.id  # noqa: B018 - made before there are two of the message
