@@ -16,7 +16,6 @@ import pytest
 
 from soundpost.core.connection import Connection
 from soundpost.core.observer import Observer
-from soundpost.core.peers import OutgoingEvent
 from soundpost.server.api.pending_response import PendingResponse
 from soundpost.server.api.requests import Request, Response
 from soundpost.server.connections.http_connection import HttpConnection
@@ -167,14 +166,6 @@ def test_a_first_request_over_tls_is_handled_though_the_client_ends_at_once(tmp_
     certificate, key = self_signed(tmp_path)
     trust = ssl.create_default_context(cafile=certificate)
     with ticked_server(tls={"certificate": str(certificate), "key": str(key)}) as ticked:
-        published: list[str] = []
-        publish = ticked.server.node.peers.publish
-
-        def note(app_id: str, event: OutgoingEvent) -> None:
-            published.append(event.channel)
-            publish(app_id, event)
-
-        ticked.server.node.peers.publish = note  # type: ignore[method-assign]
         body = b'{"name":"e","channel":"lobby","data":"{}"}'
         with (
             socket.create_connection(("127.0.0.1", ticked.port)) as plain,
@@ -183,7 +174,7 @@ def test_a_first_request_over_tls_is_handled_though_the_client_ends_at_once(tmp_
             ticked.keep_busy()
             client.sendall(signed_request("POST", "/events", body))
         ticked.until(lambda: ticked.server.open_sockets == 0)
-        assert published == ["lobby"]
+        assert ticked.server.node.by_id["1"].figures.events == 1
 
 
 def test_what_comes_while_a_message_waits_for_its_turn_is_answered_after_it() -> None:

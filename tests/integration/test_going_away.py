@@ -69,7 +69,8 @@ def test_no_client_misses_an_event_that_was_accepted_before_its_close() -> None:
         own = ServerSettings(host="127.0.0.1", port=0, shutdown_timeout=2)
         server = CountingServer(Settings(server=own, apps=(DEFAULT_APP,)))
         await server.start()
-        deliver = server.node.deliver_event
+        app = server.node.by_key[DEFAULT_APP.key]
+        deliver = app.deliver
 
         def counted(*args: object, **more: object) -> None:
             nonlocal accepted
@@ -78,7 +79,7 @@ def test_no_client_misses_an_event_that_was_accepted_before_its_close() -> None:
                 under_way.set()
             deliver(*args, **more)  # type: ignore[arg-type]
 
-        server.node.deliver_event = counted  # type: ignore[method-assign]
+        app.deliver = counted  # type: ignore[method-assign]
         clients = [await subscribed(server.port) for _ in range(CLIENTS)]
         publisher = asyncio.create_task(publish_without_pause(server.port))
         await under_way.wait()
