@@ -144,6 +144,7 @@ def test_a_node_that_died_leaves_its_channels_over_several_turns_whatever_happen
     assert [name for name, _ in staying.events()] == ["e"]
 
 
+@pytest.mark.interpreted
 def test_the_members_of_a_node_that_died_leave_one_channel_some_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_subscriptions, "_USERS_AT_ONCE", 2)
     loop = Loop()
