@@ -161,13 +161,12 @@ def post_batch(request: Request, app: App, query: dict[str, str]) -> Response | 
         return large_batches.telling(partial(_publish_valid, request, app), request, app)
     batch = _read(_read_batch, request.body).batch
     _check_size(len(batch), app.settings.max_batch_size, "max_batch_size")
-    for event in batch:
-        _check_batched(app, event)
+    events = [_arguments(app, event) for event in batch]
     key = key_of(request, app)
     if key is not None:
-        return publish_once(app, key, map(_arguments, batch), partial(_answer_batch, app, batch))
-    for event in batch:
-        publish(app, *_arguments(event))
+        return publish_once(app, key, events, partial(_answer_batch, app, batch))
+    for arguments in events:
+        publish(app, *arguments)
     return _answer_batch(app, batch)
 
 
@@ -178,15 +177,8 @@ def _publish_valid(request: Request, app: App) -> Response | PendingResponse:
     _check_size(len(events) + len(errors), most, "max_large_batch_size")
     arguments: list[EventArguments] = []
     for place, event in list(events.items()):
-        # As a tuple: to read each attribute of the struct takes three times as long.
-        name, data, channel, socket_id, _, ephemeral, key_id = astuple(event)
         try:
-            _check(app, channel, name, data)
-            if socket_id is not None:
-                _check_socket_id(socket_id)
-            if key_id is not None:
-                _check_key_id(key_id)
-            arguments.append((channel, name, data, socket_id, bool(ephemeral), key_id))
+            arguments.append(_arguments(app, event))
         except ApiError as error:
             errors[place] = error
             del events[place]
@@ -225,14 +217,16 @@ def _read_each(body: bytes) -> tuple[dict[int, ApiBatchEvent], dict[int, ApiErro
     return events, errors
 
 
-def _check_batched(app: App, event: ApiBatchEvent) -> None:
-    _check(app, event.channel, event.name, event.data)
-    _check_socket_id(event.socket_id)
-    _check_key_id(event.key_id)
-
-
-def _arguments(event: ApiBatchEvent) -> EventArguments:
-    return event.channel, event.name, event.data, event.socket_id, bool(event.ephemeral), event.key_id
+def _arguments(app: App, event: ApiBatchEvent) -> EventArguments:
+    """Return the arguments to publish an event of a batch. Raises ApiError if the event is invalid."""
+    # As a tuple: to read each attribute of the struct takes three times as long.
+    name, data, channel, socket_id, _, ephemeral, key_id = astuple(event)
+    _check(app, channel, name, data)
+    if socket_id is not None:
+        _check_socket_id(socket_id)
+    if key_id is not None:
+        _check_key_id(key_id)
+    return channel, name, data, socket_id, bool(ephemeral), key_id
 
 
 def _answer_batch(app: App, batch: list[ApiBatchEvent]) -> Response | PendingResponse:
