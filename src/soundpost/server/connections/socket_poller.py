@@ -82,8 +82,6 @@ class LoopReader:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, poller: SocketPoller) -> None:
         """``poller`` gets the sockets of connections that are reset."""
-        self.ends_at_once = False
-        """False: all sockets may be read to their end in one turn, and closing a socket takes long."""
         self.lost = LostSockets(loop.call_soon)
         self.most = FEW
         """Number of sockets from which on no further WebSocket is taken; applications are."""
@@ -122,9 +120,9 @@ class LoopReader:
         self._loop.remove_writer(fd)
         self._poller.remove(fd)
 
-    def forget(self, fd: int) -> None:
-        """Serve a socket no more that is closed at once."""
-        self.remove(fd)
+    def forget(self, fd: int) -> bool:
+        """Return False: all sockets may be read to their end in one turn, and closing a socket takes long."""
+        return False
 
     def gives_up(self, transport: SocketTransport) -> bool:
         """Give a broken socket to the poller; return True."""
@@ -136,8 +134,6 @@ class SocketPoller:
     """The sockets that are watched, by their descriptors. Linux only: elsewhere the loop's transports read."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.ends_at_once = True
-        """True if sockets that are read to their end may be closed in the same turn, as few are read in each."""
         self.lost = LostSockets(loop.call_soon)
         self.count = 0
         """Number of its sockets, with those whose reading is paused."""
@@ -169,9 +165,10 @@ class SocketPoller:
         if not self._epoll.closed:
             self._epoll.unregister(fd)
 
-    def forget(self, fd: int) -> None:
-        """Watch a socket no more that is closed at once: then the kernel does not watch it either."""
+    def forget(self, fd: int) -> bool:
+        """Watch a socket no more that is closed at once, and return True: closing it ends the kernel's watching."""
         self._transports[fd] = None
+        return True
 
     def catch_up(self) -> None:
         """Serve sockets that are ready, and end those that are lost, before the loop would."""

@@ -137,7 +137,7 @@ class SocketTransport:
                 self._protocol.data_received(data)
             elif self._protocol.eof_received():
                 self.pause_reading()
-            elif self._poller.ends_at_once and self._output is None and self._state <= _ENDED:
+            elif self._output is None and self._state <= _ENDED and self._poller.forget(self._fd):
                 self._end_at_once()
             else:
                 self.close()
@@ -266,11 +266,10 @@ class SocketTransport:
         self._poller.lost.add(self, error)
 
     def _end_at_once(self) -> None:
-        """Close a socket that has just been read to its end. Measured: a disconnect costs 4 % less than with a turn."""
+        """Close a socket that its poller has forgotten. Measured: a disconnect costs 4 % less than with a turn."""
         self._state = _LOST
         self._events = 0
         self._poller.count -= 1
-        self._poller.forget(self._fd)
         self.end(None)
 
     def end(self, error: Exception | None) -> None:
