@@ -278,6 +278,18 @@ async def test_a_connection_that_is_lost_meanwhile_begins_anew() -> None:
         await cluster.settle()
 
 
+async def answered_in_each_turn(host: Host, clients: list[Client]) -> list[int]:
+    """Return how many clients are answered in each loop turn, until all are."""
+    numbers, answered = [], 0
+    while answered < len(clients):
+        await asyncio.sleep(0)
+        host.stage.turn()
+        now = sum(bool(client.writes) for client in clients)
+        numbers.append(now - answered)
+        answered = now
+    return numbers
+
+
 async def test_joins_that_wait_for_a_redis_that_is_gone_go_on_one_after_the_other() -> None:
     async with two_hosts() as (cluster, _, two):
         two.registry._channels.turn_clock = map(float, count()).__next__
@@ -289,14 +301,7 @@ async def test_joins_that_wait_for_a_redis_that_is_gone_go_on_one_after_the_othe
         two.relay.forget()
         two.relay.cut()
         cluster._held.discard(two.stage)
-        numbers, answered = [], 0
-        while answered < len(clients):
-            await asyncio.sleep(0)
-            two.stage.turn()
-            now = sum(bool(client.writes) for client in clients)
-            numbers.append(now - answered)
-            answered = now
-        assert max(numbers) == 1
+        assert max(await answered_in_each_turn(two, clients)) == 1
         assert [names(client) for client in clients] == [[SUCCEEDED]] * 20
 
 
@@ -318,14 +323,7 @@ async def test_joins_that_a_lost_redis_has_not_answered_go_on_one_after_the_othe
         await cluster.join(two.stage, ROOM, user="near")
         two.registry._channels.turn_clock = map(float, count()).__next__
         clients = await have_unanswered_joins(cluster, two, 10)
-        numbers, answered = [], 0
-        while answered < len(clients):
-            await asyncio.sleep(0)
-            two.stage.turn()
-            now = sum(bool(client.writes) for client in clients)
-            numbers.append(now - answered)
-            answered = now
-        assert max(numbers) == 1
+        assert max(await answered_in_each_turn(two, clients)) == 1
         await come_back(cluster, two)
         assert [names(client)[0] for client in clients] == [SUCCEEDED] * 10
         assert len(await cluster.ask(one.stage, UsersQuery("1", ROOM))) == 11
