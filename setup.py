@@ -26,6 +26,7 @@ IN_C = [
     for name in (
         "soundpost.server.connections._fanout",  # twin in delivery.py
         "soundpost.server.connections._wholerequest",  # twin in whole_request.py
+        "soundpost.server.connections._socketcalls",  # twin in socket_calls.py
         "soundpost.wire._frames",  # twin in frames.py
     )
 ]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from soundpost.server.connections.open_sockets import OpenSockets
+from soundpost.server.connections.socket_calls import accept_some
 from soundpost.server.connections.socket_poller import SocketPoller
 from soundpost.server.connections.socket_transport import SocketTransport
 
@@ -59,25 +60,22 @@ class SocketListener:
             self._loop.add_reader(self._socket.fileno(), self._accept)
 
     def _accept(self) -> None:
-        # Not accept(): a socket object for each connection would cost more than the call itself.
-        accept, family, poller = self._socket._accept, self._family, self._poller  # type: ignore[attr-defined]
+        family, poller = self._family, self._poller
         if self._sockets.room < 1:
             poller.catch_up()  # a client that is gone already makes room
-        for _ in range(_AT_ONCE if self._sockets.room > _AMPLE else 1):
-            try:
-                fd, _address = accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                return
-            except OSError:  # no file can be opened, or no memory is left: SocketLimits logs the reason
-                self._pause()
-                return
-            os.set_blocking(fd, False)
+        try:
+            accepted = accept_some(self._socket.fileno(), _AT_ONCE if self._sockets.room > _AMPLE else 1)
+        except OSError:  # no file can be opened, or no memory is left: SocketLimits logs the reason
+            self._pause()
+            return
+        for number, fd in enumerate(accepted):
             protocol = self._make()
             try:
                 transport = SocketTransport(poller, fd, family, protocol)
             except OSError:
-                log.exception("a connection is dropped: its socket cannot be watched (fs.epoll.max_user_watches)")
-                os.close(fd)
+                log.exception("connections are dropped: no more sockets can be watched (fs.epoll.max_user_watches)")
+                for dropped in accepted[number:]:
+                    os.close(dropped)
                 self._pause()
                 return
             protocol.connection_made(cast("asyncio.Transport", transport))

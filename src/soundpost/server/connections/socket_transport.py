@@ -14,13 +14,13 @@ import socket
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
 from typing import TYPE_CHECKING, Any, Final
 
+from soundpost.server.connections.socket_calls import read_some, write_some
+
 if TYPE_CHECKING:
     from soundpost.server.connections.socket_poller import LoopReader, SocketPoller
 
 log = logging.getLogger("soundpost.server")
 
-_MOST_BYTES: Final = 65_536
-"""Bytes that are read of a socket at a time."""
 _HIGH: Final = 65_536
 """Bytes of output that may wait before the protocol is paused, as asyncio's transports have it."""
 
@@ -31,8 +31,6 @@ _LOST: Final = 3
 """States of a transport: open; output ended, input still read; closing once all output is sent; without a socket."""
 _BROKEN: Final = EPOLLERR | EPOLLHUP
 _NOBODY: Final = asyncio.Protocol()
-_read: Final = os.read
-_write: Final = os.write
 
 
 class SocketTransport:
@@ -126,11 +124,11 @@ class SocketTransport:
         if not self._events & EPOLLIN:
             return
         try:
-            data = _read(self._fd, _MOST_BYTES)
-        except BlockingIOError:
-            return
+            data = read_some(self._fd)
         except OSError as error:
             self._lose(error)
+            return
+        if data is None:
             return
         try:
             if data:
@@ -168,9 +166,7 @@ class SocketTransport:
             return
         if self._output is None:
             try:
-                sent = _write(self._fd, data)
-            except BlockingIOError:
-                sent = 0
+                sent = write_some(self._fd, data)
             except OSError as error:
                 self._lose(error)
                 return
@@ -192,10 +188,7 @@ class SocketTransport:
         output = self._output
         assert output is not None
         try:
-            with memoryview(output) as view:
-                sent = _write(self._fd, view)
-        except BlockingIOError:
-            return
+            sent = write_some(self._fd, output)
         except OSError as error:
             self._lose(error)
             return
