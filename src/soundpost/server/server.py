@@ -27,7 +27,6 @@ from soundpost.server.connections.http_connection import HttpConnection
 from soundpost.server.connections.lingering import Lingering
 from soundpost.server.connections.listening import BACKLOG, listening_sockets, port_of
 from soundpost.server.connections.logged_connection import LoggedConnection, LoggedProxiedConnection
-from soundpost.server.connections.open_files import places_for_websockets
 from soundpost.server.connections.peer import peer_address
 from soundpost.server.connections.proxied_connection import ProxiedConnection
 from soundpost.server.connections.socket_limits import SocketLimits
@@ -124,7 +123,7 @@ class Server(Runtime):
     @property
     def full_for_websockets(self) -> bool:
         """True if no further WebSocket can be served."""
-        return self.open_websockets >= places_for_websockets(self.limits.capacity)
+        return self.open_websockets >= self.limits.places_for_websockets
 
     async def start(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen on ``sockets``, bound already, or as configured. Raises StartError with what is in the way."""

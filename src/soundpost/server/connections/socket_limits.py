@@ -27,6 +27,8 @@ class SocketLimits:
         self._log_throttle = log_throttle
         self.capacity = _capacity(max_connections, raise_open_files_limit())
         """The number of sockets that may be open."""
+        self.places_for_websockets = places_for_websockets(self.capacity)
+        """The number of those that may be WebSockets."""
         self.sockets = OpenSockets(self.capacity, self._warn_of_eviction)
         self._silent_beyond: set[Occupant] = set()
 
@@ -39,7 +41,7 @@ class SocketLimits:
             shown(address),
             self.sockets.count,
             self.capacity,
-            places_for_websockets(self.capacity),
+            self.places_for_websockets,
             silence=MINUTE,
             extra=fields(address=address, sockets=self.sockets.count),
         )
