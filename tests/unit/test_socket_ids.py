@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from soundpost.broadcasting.drivers.requests import requests_for
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import ConnectionSettings
-from soundpost.core.connection import new_socket_id
+from soundpost.core.connection import SocketIds
 from soundpost.pusher import Pusher
 from soundpost.wire.socket_id import fault, is_socket_id
 from support.command_line import CommandLine, command_line
@@ -54,7 +54,15 @@ def test_digits_a_dot_and_digits_are_one(text: str) -> None:
 
 
 def test_what_a_server_gives_is_one() -> None:
-    assert all(is_socket_id(new_socket_id()) for _ in range(1_000))
+    ids = SocketIds()
+    given = [ids.new() for _ in range(1_000)]
+    assert all(map(is_socket_id, given))
+    assert len(set(given)) == 1_000
+
+
+def test_two_nodes_give_different_ones() -> None:
+    first, second = SocketIds(), SocketIds()
+    assert not {first.new() for _ in range(1_000)} & {second.new() for _ in range(1_000)}
 
 
 @pytest.mark.parametrize("value", [*NONE, None, 1.2, 12, True, b"1.2", ["1.2"], {}])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from abc import ABCMeta, abstractmethod
-from typing import TYPE_CHECKING, NamedTuple
+from struct import Struct
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from soundpost.compilation import mypyc_attr
 from soundpost.core import presence_grace
@@ -20,10 +21,24 @@ if TYPE_CHECKING:
     from soundpost.core.token_bucket import TokenBucket
 
 
-def new_socket_id() -> str:
-    """Return two random numbers joined by a dot; unguessable, as channel signatures are bound to a socket id."""
-    random = int.from_bytes(os.urandom(8), "little")
-    return f"{random & 0xFFFFFFFF}.{random >> 32}"
+_NUMBERS: Final = Struct("<256I")
+
+
+class SocketIds:
+    """Socket ids for the connections of a node: unguessable, as channel signatures are bound to a socket id.
+
+    The kernel is asked for the random numbers of many ids at a time. A node never moves to another process.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: list[int] = []
+
+    def new(self) -> str:
+        """Return two random numbers joined by a dot."""
+        numbers = self._numbers
+        if not numbers:
+            numbers += _NUMBERS.unpack(os.urandom(_NUMBERS.size))
+        return f"{numbers.pop()}.{numbers.pop()}"
 
 
 class User(NamedTuple):
@@ -60,7 +75,7 @@ class Connection(metaclass=ABCMeta):  # not ABC, a base in Python: compiled obje
 
     def __init__(self, app: App) -> None:
         self.app = app
-        self.socket_id = new_socket_id()
+        self.socket_id = app.node.socket_ids.new()
         self.since = 0
         """Time when the client got its hello, in seconds since 1970; connections of one second share the object."""
         self.client = UNKNOWN

@@ -10,7 +10,7 @@ from functools import partial
 from soundpost.core import former_ids, presence_grace, reports, resumption, subscriptions, users, watchlists
 from soundpost.core.app import App
 from soundpost.core.app_settings import AppSettings
-from soundpost.core.connection import Connection
+from soundpost.core.connection import Connection, SocketIds
 from soundpost.core.figures import NodeFigures
 from soundpost.core.gathered_notices import MemberNotice
 from soundpost.core.inspection import Question, Reply, StartTail, TailLines
@@ -71,6 +71,7 @@ class Node:
         self.refusals = Refusals()
         self.refusal_log = RefusalLog(lambda: self.secrets, clock, call_later)
         self.inspection = NodeInspection(self)
+        self.socket_ids = SocketIds()
         self.event_ids = new_ids()
         """Ids for events that histories keep. A node never moves to another process, so none has the same."""
         self.outbox = Outbox(call_soon, peers.flush, deliver, clock)
