@@ -80,14 +80,13 @@ class MemorySubscriptions:
         members are a list of 700 kB, and very many clients may come at once.
         """
         known = self._apps[app_id].channels.get(name)
-        join = partial(self._join, node, app_id, name, newcomer, then, history, socket_id)
         if known is None or known.members is None or len(known.members) <= GATHERED_ABOVE:
-            join()
+            self._join(node, app_id, name, newcomer, then, history, socket_id)
             return
 
         def join_later() -> None:
             if node in self._nodes:  # else it died while the subscription waited
-                join()
+                self._join(node, app_id, name, newcomer, then, history, socket_id)
 
         self._long_lists.do(join_later)
 
