@@ -10,12 +10,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from soundpost.core import error_replies
+from soundpost.errors import SubscriptionError
 from soundpost.wire import codes
 
 if TYPE_CHECKING:
     from soundpost.core.channel import Channel
     from soundpost.core.connection import Connection
+    from soundpost.core.history import HistoryRequest
+    from soundpost.core.member import Member
     from soundpost.core.peers import ChannelSnapshot
+    from soundpost.wire.messages import Subscribe
+
+Confirm = Callable[["Subscribe", "Connection", "Channel", "ChannelSnapshot"], None]
+"""Function that tells a client that a subscription has succeeded."""
 
 MAX_WAITING: Final = 1_000
 """Largest number of waiting messages of one client."""
@@ -26,20 +33,22 @@ AT_ONCE: Final = 8
 class PendingSubscription:
     """One subscription, from the client's request to the backplane's answer."""
 
-    __slots__ = ("abandoned", "channel", "confirm", "connection", "is_answered", "linger", "user_id")
+    __slots__ = ("_confirm", "_request", "abandoned", "channel", "connection", "is_answered", "linger", "user_id")
 
     def __init__(
         self,
         connection: Connection,
         channel: Channel,
         user_id: str | None,
-        confirm: Callable[[Connection, Channel, ChannelSnapshot], None],
+        confirm: Confirm,
+        request: Subscribe,
     ) -> None:
-        """Note a subscription; ``confirm`` tells the client that the subscription has succeeded."""
+        """Note a subscription; ``confirm`` is called with ``request`` and what the backplane answers."""
         self.connection = connection
         self.channel = channel
         self.user_id = user_id
-        self.confirm = confirm
+        self._confirm = confirm
+        self._request = request
         self.is_answered = False
         """True once the backplane has answered."""
         self.abandoned = False
@@ -47,7 +56,36 @@ class PendingSubscription:
         self.linger = 0.0
         """Seconds that the member stays once the client is gone."""
 
-    def begin(self) -> None:
+    def join(self, newcomer: Member | None, history: HistoryRequest | None) -> None:
+        """Tell the backplane of the subscription."""
+        app, connection = self.channel.app, self.connection
+        socket_id = connection.socket_id if app.reports and newcomer is not None else None
+        app.node.peers.join(app.settings.id, self.channel.name, newcomer, self._complete, history, socket_id)
+        if not self.is_answered:
+            self._begin()
+
+    def _complete(self, snapshot: ChannelSnapshot | None) -> None:
+        """Take the backplane's answer; None says that the channel has no room for the user."""
+        self._end()
+        connection, channel = self.connection, self.channel
+        app = connection.app
+        if self.abandoned:
+            app.forget_if_empty(channel)
+            if snapshot is not None:
+                user_id = self.user_id
+                socket_id = connection.socket_id if app.reports and user_id is not None else None
+                app.node.peers.leave(app.settings.id, channel.name, user_id, self.linger, socket_id)
+            return
+        if snapshot is None:
+            app.forget_if_empty(channel)
+            error_replies.send(connection, _channel_full(channel.name, app.settings.max_presence_members))
+        else:
+            channel.add(connection, self.user_id)
+            connection.channels.append(channel)
+            self._confirm(self._request, connection, channel, snapshot)
+        handle_waiting(connection)
+
+    def _begin(self) -> None:
         """Note that the backplane has not answered at once: the client's further messages wait."""
         # Measured: a third of a subscription's cost, and a node that is alone never has to pay it.
         connection, channel = self.connection, self.channel
@@ -60,7 +98,7 @@ class PendingSubscription:
             connection.pending_subscriptions = PendingSubscriptions()
         connection.pending_subscriptions.by_channel[channel.name] = self
 
-    def end(self) -> None:
+    def _end(self) -> None:
         """Note that the backplane has answered."""
         self.is_answered = True
         subscribers = self.channel.pending_subscribers
@@ -73,6 +111,16 @@ class PendingSubscription:
         subscriptions = self.connection.pending_subscriptions
         if subscriptions is not None:
             del subscriptions.by_channel[self.channel.name]
+
+
+def _channel_full(name: str, limit: int) -> SubscriptionError:
+    return SubscriptionError(
+        name,
+        codes.OVER_QUOTA,
+        f"{name} has its {limit} members (max_presence_members)",
+        type="LimitReached",
+        status=403,
+    )
 
 
 class PendingSubscriptions:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from soundpost.core import error_replies, former_ids, presence_grace, refusals, replay_allowances, reports, resumption
+from soundpost.core import former_ids, presence_grace, refusals, replay_allowances, reports, resumption
 from soundpost.core.channel import Channel
 from soundpost.core.connection import Connection
 from soundpost.core.history import HistoryRequest
 from soundpost.core.member import Member, id_fault
 from soundpost.core.peers import ChannelSnapshot
-from soundpost.core.pending_subscriptions import PendingSubscription, handle_waiting
+from soundpost.core.pending_subscriptions import PendingSubscription
 from soundpost.core.token_bucket import TokenBucket
 from soundpost.errors import JsonError, SubscriptionError
 from soundpost.wire import channel_names, codes, messages, signatures
@@ -35,10 +35,10 @@ def subscribe(connection: Connection, request: Subscribe) -> None:
     app = connection.app
     name = request.channel
     channel = app.channels.get(name)
-    if channel is not None and len(name) <= app.settings.max_channel_name_length:
+    if channel is not None and len(name) <= app.max_channel_name_length:
         kind = channel.kind
     else:
-        fault = channel_names.fault(name, app.settings.max_channel_name_length)
+        fault = channel_names.fault(name, app.max_channel_name_length)
         if fault is not None:
             raise SubscriptionError(name, codes.INVALID_MESSAGE, fault, type="InvalidChannel", status=400)
         kind = channel_names.kind_of(name)
@@ -61,8 +61,7 @@ def subscribe(connection: Connection, request: Subscribe) -> None:
         _check_repetitions(connection, name)
     _check_limit(connection, name)
     history = None if request.resume is None else _history_request(connection, request)
-    subscription = PendingSubscription(connection, app.channel(name, kind), user_id, partial(_confirm, request))
-    _join(subscription, newcomer, history)
+    PendingSubscription(connection, app.channel(name, kind), user_id, _confirm, request).join(newcomer, history)
 
 
 def subscribe_user(connection: Connection, user_id: str, confirm: Callable[[], None]) -> None:
@@ -79,7 +78,10 @@ def subscribe_user(connection: Connection, user_id: str, confirm: Callable[[], N
     elif channel is not None and connection in channel.subscribers:
         confirm()
     else:
-        _join(PendingSubscription(connection, app.channel(name, _USER), None, lambda *_: confirm()), None, None)
+        subscription = PendingSubscription(
+            connection, app.channel(name, _USER), None, lambda *_: confirm(), Subscribe(name)
+        )
+        subscription.join(None, None)
 
 
 def unsubscribe(connection: Connection, name: str) -> None:
@@ -123,38 +125,6 @@ def _leave(connection: Connection, channel: Channel, linger: float = 0) -> None:
     app.forget_if_empty(channel)
     socket_id = connection.socket_id if app.reports and user_id is not None else None
     app.node.peers.leave(app.settings.id, channel.name, user_id, linger, socket_id)
-
-
-def _join(subscription: PendingSubscription, newcomer: Member | None, history: HistoryRequest | None) -> None:
-    """Tell the backplane of a subscription."""
-    app, connection = subscription.channel.app, subscription.connection
-    socket_id = connection.socket_id if app.reports and newcomer is not None else None
-    then = partial(_complete, subscription)
-    app.node.peers.join(app.settings.id, subscription.channel.name, newcomer, then, history, socket_id)
-    if not subscription.is_answered:
-        subscription.begin()
-
-
-def _complete(subscription: PendingSubscription, snapshot: ChannelSnapshot | None) -> None:
-    """Take the backplane's answer to a subscription; None says that the channel has no room for the user."""
-    subscription.end()
-    connection, channel = subscription.connection, subscription.channel
-    app = connection.app
-    if subscription.abandoned:
-        app.forget_if_empty(channel)
-        if snapshot is not None:
-            user_id = subscription.user_id
-            socket_id = connection.socket_id if app.reports and user_id is not None else None
-            app.node.peers.leave(app.settings.id, channel.name, user_id, subscription.linger, socket_id)
-        return
-    if snapshot is None:
-        app.forget_if_empty(channel)
-        error_replies.send(connection, _channel_full(channel.name, app.settings.max_presence_members))
-    else:
-        channel.add(connection, subscription.user_id)
-        connection.channels.append(channel)
-        subscription.confirm(connection, channel, snapshot)
-    handle_waiting(connection)
 
 
 def _confirm_again(connection: Connection, channel: Channel, request: Subscribe) -> None:
@@ -356,13 +326,3 @@ def _check_repetitions(connection: Connection, name: str) -> None:
             type="LimitReached",
             status=429,
         )
-
-
-def _channel_full(name: str, limit: int) -> SubscriptionError:
-    return SubscriptionError(
-        name,
-        codes.OVER_QUOTA,
-        f"{name} has its {limit} members (max_presence_members)",
-        type="LimitReached",
-        status=403,
-    )
