@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from soundpost.broadcasting.delivery import exit_hooks
 from soundpost.broadcasting.drivers.batch_limit import BatchLimit
-from soundpost.broadcasting.drivers.requests import most_bytes_of
+from soundpost.broadcasting.drivers.requests import bytes_of_batch
 from soundpost.broadcasting.message import Message
 
 _LAST_BACKOFF: Final = 0.2
@@ -119,19 +119,20 @@ def _batch(entries: Iterable[Entry], limit: BatchLimit) -> list[Entry]:
     batch: list[Entry] = []
     connection, events, size, latest = "", 0, 0, 0.0
     most_events, most_bytes = limit  # local names, as every message passes here
-    short = most_bytes // (2 * most_events)  # a full batch of shorter texts fits, so only longer ones are looked at
     for entry in entries:
         messages = entry.messages
-        first = messages[0]
-        if len(messages) == 1 and len(first.data) < short:  # as nearly always
-            events += 1
-            size += len(first.data)
-        else:
-            events += len(messages)
-            size += sum([most_bytes_of(message) for message in messages])
+        events += len(messages)
+        size += len(messages[0].data) if len(messages) == 1 else sum([len(message.data) for message in messages])
         if not batch:
-            connection, latest = first.connection, entry.since + _SPAN
-        elif events > most_events or size > most_bytes or entry.since > latest or first.connection != connection:
+            connection, latest = messages[0].connection, entry.since + _SPAN
+        elif events > most_events or size > most_bytes or entry.since > latest or messages[0].connection != connection:
             break
         batch.append(entry)
+    # Measured to write all as JSON for its size: 0.3 µs for a message, 1.2 to look for characters to escape in each.
+    while len(batch) > 1 and (size := bytes_of_batch(_messages(batch))) > most_bytes:
+        del batch[min(len(batch) - 1, max(1, len(batch) * most_bytes // size)) :]
     return batch
+
+
+def _messages(entries: Iterable[Entry]) -> list[Message]:
+    return [message for entry in entries for message in entry.messages]

@@ -69,6 +69,11 @@ def most_bytes_of(message: Message) -> int:
     return size + len(message.name) + len(message.channels[0]) + _FIELD_BYTES
 
 
+def bytes_of_batch(messages: Sequence[Message]) -> int:
+    """Return the bytes of the request's body for a batch of messages."""
+    return len(_batch_body(messages))
+
+
 def requests_for(
     messages: Sequence[Message],
     settings: ConnectionSettings,
@@ -98,7 +103,7 @@ def requests_for(
 def _requests(messages: Sequence[Message], most_bytes: int, asks: bool, behind: int) -> Iterator[ApiRequest]:
     """Yield the requests for as many messages as a batch may have."""
     if len(messages) > 1 and {len(message.channels) for message in messages} == {1}:
-        body = encode(_Batch(list(map(_batched, messages))))
+        body = _batch_body(messages)
         if len(body) <= most_bytes:  # as nearly always. Measured: 0.4 µs for a message, 1.2 one by one
             yield ApiRequest("/batch_events", body, tuple(messages), asks, behind)
             return
@@ -126,6 +131,10 @@ def _requests(messages: Sequence[Message], most_bytes: int, asks: bool, behind: 
         size += len(text) + 1  # a comma
     if batch:
         yield _batch(batch, texts, asks, behind)
+
+
+def _batch_body(messages: Sequence[Message]) -> bytes:
+    return encode(_Batch(list(map(_batched, messages))))
 
 
 def _single(message: Message, asks: bool, behind: int) -> ApiRequest:
