@@ -7,12 +7,15 @@ from typing import Any
 from unittest.mock import MagicMock
 
 from soundpost.backplane.redis.app_entry import AppEntry
+from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.channels import Channels
-from soundpost.backplane.redis.scripts import ENTER, SYNC
+from soundpost.backplane.redis.member_statements import MEMBERS_AT_ONCE, MemberStatements
+from soundpost.backplane.redis.scripts import ENTER, SYNC, SYNC_MEMBERS
 from soundpost.backplane.redis.subscriptions import Subscriptions
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.member import Member
 from soundpost.core.peers import ChannelSnapshot
+from soundpost.core.slices import TurnBudget
 
 
 class TestWhileJoinsWait:
@@ -45,3 +48,24 @@ class TestWhileJoinsWait:
 
         assert calls[-1][0] is SYNC
         assert calls[-1][1][4::2] == ("ann",)
+
+
+def test_a_statement_in_parts_ends_when_redis_is_back_before_its_last_part() -> None:
+    calls: list[tuple[Any, int]] = []
+    answers: list[Any] = []
+    turns: list[Callable[[], None]] = []
+    redis = MagicMock(node=b"before", former_node=b"")
+    redis.run = lambda script, bucket, *arguments, then: calls.append((script, len(arguments[3:]) // 2))
+    statements = MemberStatements(redis, TurnBudget(turns.append, iter(range(1_000)).__next__), MagicMock())
+    channel = SharedChannel("1", "presence-room", b"", b"", MagicMock())
+    for number in range(3 * MEMBERS_AT_ONCE):
+        channel.count_member(Member(f"user-{number}", b"{}"))
+
+    statements.sync(channel, channel.own_members, answers.append)
+    assert calls == [(SYNC_MEMBERS, MEMBERS_AT_ONCE)] * 2
+    redis.node = b"after"
+    while turns:
+        turns.pop(0)()
+
+    assert len(calls) == 2
+    assert [type(answer) for answer in answers] == [ConnectionError]

@@ -19,10 +19,10 @@ from soundpost.backplane.redis.buckets import bucket_of
 from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.counts import Counts, ReportChanges
 from soundpost.backplane.redis.history import Histories
-from soundpost.backplane.redis.message_fields import member_blob, member_of
+from soundpost.backplane.redis.member_statements import MemberStatements
+from soundpost.backplane.redis.message_fields import member_of
 from soundpost.backplane.redis.received import event_fault
 from soundpost.backplane.redis.redis import Redis
-from soundpost.backplane.redis.scripts import SILENTLY, SYNC
 from soundpost.backplane.redis.statements import state_in_slices
 from soundpost.core.member import Member
 from soundpost.core.outbox import CallSoon
@@ -57,7 +57,8 @@ class Channels:
         self.turn_clock: Callable[[], float] = time.perf_counter
         """Clock in seconds that goes on within a loop turn."""
         self.turns = TurnBudget(call_soon, lambda: self.turn_clock())
-        """Time of each loop turn for lists of members: those that come from Redis, and those that clients get."""
+        """Time of each loop turn for lists of members: those of Redis, and those that clients get."""
+        self._statements = MemberStatements(redis, self.turns, report_changes)
         self._changes_meanwhile: dict[SharedChannel, deque[Callable[[], None]]] = {}
         """Changes of channels that are taking over their members, over several loop turns."""
         self.by_topic: dict[bytes, SharedChannel] = {}
@@ -84,15 +85,18 @@ class Channels:
             self._redis.unsubscribe(channel.bucket, channel.topic)
             self._counts.state_closed(channel)
 
-    def ensure_stated(self, channel: SharedChannel) -> bool:
+    def ensure_stated(self, channel: SharedChannel, user_id: str | None = None) -> bool:
         """State a channel that is still to be stated to a Redis that is back: what is asked next follows behind that.
 
-        Return False if Redis cannot be told now: it is away, or a connection is being prepared.
+        Of very many members only ``user_id`` has surely been stated then. Return False if Redis cannot be told now: it
+        is away, or a connection is being prepared.
         """
         if not self._redis.up or self._redis.is_connecting:
             return False
         if channel.stated_by != self._redis.node:
             self.sync(channel)
+        if user_id is not None:
+            self._statements.ensure_stated(channel, user_id)
         return True
 
     def sync(self, channel: SharedChannel, begin_after: str = "", then: Callable[[], None] | None = None) -> None:
@@ -105,14 +109,13 @@ class Channels:
         channel.syncing = channel.is_stated = True
         self._redis.subscribe(channel.bucket, channel.topic)
         self._histories.sync(channel, begin_after)
-        users: list[str | bytes] = []
-        waiting = Counter(user_id for user_id, _ in channel.waiting or ())
-        for user_id, (member, connections) in channel.own_members.items():
-            if connections > waiting.get(user_id, 0):  # others ask one by one: the channel may be full
-                users += [user_id, member_blob(member)]
-        synced = partial(self._synced, channel, then)
-        stated = (channel.name, channel.stated_count, self._redis.former_node)
-        self._redis.run(SYNC, channel.bucket, SILENTLY, *stated, *users, then=synced)
+        waiting = Counter([user_id for user_id, _ in channel.waiting or ()])
+        users = [  # others ask one by one: the channel may be full
+            user_id
+            for user_id, (_, connections) in channel.own_members.items()
+            if connections > waiting.get(user_id, 0)
+        ]
+        self._statements.sync(channel, users, partial(self._synced, channel, then))
 
     def _synced(self, channel: SharedChannel, then: Callable[[], None] | None, answer: Any) -> None:
         if then is not None:

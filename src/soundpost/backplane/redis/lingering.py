@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 class Lingering:
     """Begins graces of this host's members, and ends those of users whose connections are closed by the application.
 
-    ``leave`` stops counting one connection of a member on this host. ``ensure_stated`` states a channel to Redis unless
-    it is stated already, and returns False if Redis cannot be told now. ``call_later`` is the loop's.
+    ``leave`` stops counting one connection of a member on this host. ``ensure_stated`` states a channel, and a member
+    of it, to Redis unless they are stated already, and returns False if Redis cannot be told now. ``call_later`` is the
+    loop's.
     """
 
     def __init__(
         self,
         redis: Redis,
         leave: Callable[[SharedChannel, str], None],
-        ensure_stated: Callable[[SharedChannel], bool],
+        ensure_stated: Callable[[SharedChannel, str], bool],
         report_changes: ReportChanges,
         call_later: Callable[..., object],
     ) -> None:
@@ -40,7 +41,7 @@ class Lingering:
 
     def begin(self, channel: SharedChannel, user_id: str, seconds: float) -> None:
         """Let a user stay for some seconds after one of its connections on this host was lost."""
-        is_stated = self._ensure_stated(channel)  # with the user
+        is_stated = self._ensure_stated(channel, user_id)
         member, times = channel.own_members[user_id]
         channel.uncount_member(user_id)
         milliseconds, is_last = int(seconds * 1000), int(times == 1)

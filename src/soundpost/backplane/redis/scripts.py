@@ -184,7 +184,15 @@ return changes
 """)
 """State the node's numbers of subscriptions. Arguments: ANNOUNCE (CHANNEL NUMBER)…. Answer: changes."""
 
-SYNC: Final = Script("""
+_REST_OF_CHANNEL: Final = """
+if former ~= '' then count(former, channel, 0, tell) end
+local members = redis.call('HVALS', base .. 'members:' .. channel)
+local last = base .. 'last:' .. channel
+return {redis.call('GET', last), version_of(channel), changes, members, redis.call('PTTL', last)}
+"""
+
+SYNC: Final = Script(
+    """
 local tell, channel, number, former = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local stated = {}
 for i = 7, #ARGV, 2 do stated[ARGV[i]] = true end
@@ -193,17 +201,37 @@ for _, user in ipairs(redis.call('SMEMBERS', base .. 'users:' .. node .. ':' .. 
   if not stated[user] then leave(node, channel, user) end
 end
 for i = 7, #ARGV, 2 do enter(node, channel, ARGV[i], ARGV[i + 1]) end
-if former ~= '' then count(former, channel, 0, tell) end
-local members = redis.call('HVALS', base .. 'members:' .. channel)
-local last = base .. 'last:' .. channel
-return {redis.call('GET', last), version_of(channel), changes, members, redis.call('PTTL', last)}
-""")
+"""
+    + _REST_OF_CHANNEL
+)
 """State all that the node has of a channel, and read the channel.
 
 Arguments: ANNOUNCE CHANNEL NUMBER FORMER (USER BLOB)…. FORMER: the node that this host was before, whose users are no
 members by that any more; or empty.
 
 Answer: last event, version, changes, members, milliseconds that the last event is still kept."""
+
+SYNC_MEMBERS: Final = Script("""
+local tell, channel, number = ARGV[3], ARGV[4], ARGV[5]
+count(node, channel, number, tell)
+for i = 6, #ARGV, 2 do enter(node, channel, ARGV[i], ARGV[i + 1]) end
+return changes
+""")
+"""State some of the members that the node has of a channel. Arguments: ANNOUNCE CHANNEL NUMBER (USER BLOB)….
+
+Answer: changes."""
+
+SYNC_REST: Final = Script(
+    """
+local tell, channel, number, former = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+count(node, channel, number, tell)
+"""
+    + _REST_OF_CHANNEL
+)
+"""End the statement of a channel whose members were stated in parts, and read the channel.
+
+The former node's users go only now, so none of those who were stated is missing in between. Arguments: ANNOUNCE CHANNEL
+NUMBER FORMER. Answer: as that of :data:`SYNC`."""
 
 NOTE_KEPT: Final = """
 local function forget(oldest)
@@ -309,5 +337,5 @@ return 1
 
 Each host checks that Redis has the order: who may publish but not write cannot give one, and an old one is void."""
 
-ALL: Final = (ENTER, LEAVE, COUNT, SYNC, KEEP, REMOVE_NODE, ADMIT, REGISTER, BEAT, RESTART)
+ALL: Final = (ENTER, LEAVE, COUNT, SYNC, SYNC_MEMBERS, SYNC_REST, KEEP, REMOVE_NODE, ADMIT, REGISTER, BEAT, RESTART)
 """All scripts of this module."""

@@ -1,0 +1,92 @@
+"""Statements of channels with very many members, made in parts: 10,000 members in one command stop the loop for 20 ms.
+
+Redis has the users of the node that this host was before until the last part, so no member is gone in between. What is
+asked of Redis meanwhile follows behind the first part, which states that this host has the channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import islice
+from typing import Any, Final
+
+from soundpost.backplane.redis.channel import SharedChannel
+from soundpost.backplane.redis.counts import ReportChanges
+from soundpost.backplane.redis.message_fields import member_blob
+from soundpost.backplane.redis.redis import Redis
+from soundpost.backplane.redis.scripts import SILENTLY, SYNC, SYNC_MEMBERS, SYNC_REST
+from soundpost.core.slices import TurnBudget
+
+MEMBERS_AT_ONCE: Final = 200
+"""Largest number of members that one command states: some 0.3 ms of this host and of Redis."""
+
+
+class MemberStatements:
+    """States channels with their members, some members in each loop turn where there are very many."""
+
+    def __init__(self, redis: Redis, turns: TurnBudget, report_changes: ReportChanges) -> None:
+        self._redis = redis
+        self._turns = turns
+        self._report_changes = report_changes
+        self._left: dict[SharedChannel, dict[str, None]] = {}
+        """Users who are still to be stated, of the channels that are just being stated in parts."""
+
+    def sync(self, channel: SharedChannel, user_ids: Iterable[str], then: Callable[[Any], None]) -> None:
+        """State a channel with some of its members; ``then`` gets the answer of ``SYNC``, or a ConnectionError."""
+        left, node = dict.fromkeys(user_ids), self._redis.node
+        if len(left) <= MEMBERS_AT_ONCE:
+            self._left.pop(channel, None)
+            stated = (channel.name, channel.stated_count, self._redis.former_node)
+            self._redis.run(SYNC, channel.bucket, SILENTLY, *stated, *_blobs(channel, left), then=then)
+            return
+        self._left[channel] = left
+
+        def is_under_way() -> bool:
+            """Return whether the rest may follow: else the channel is closed, or Redis is back and told anew."""
+            return self._redis.node == node and channel.is_wanted
+
+        def parts() -> Iterator[list[str]]:
+            while left and is_under_way():
+                yield [*islice(left, MEMBERS_AT_ONCE)]
+
+        def end() -> None:
+            is_whole = is_under_way()
+            if self._left.get(channel) is left:
+                del self._left[channel]
+            if not is_whole:
+                then(ConnectionError("the channel is not stated any more"))
+                return
+            stated = (channel.name, channel.stated_count, self._redis.former_node)
+            self._redis.run(SYNC_REST, channel.bucket, SILENTLY, *stated, then=then)
+
+        state = partial(self._state, channel, left)
+        state([*islice(left, MEMBERS_AT_ONCE)])
+        self._turns.each(parts(), state, then=end)
+
+    def ensure_stated(self, channel: SharedChannel, user_id: str) -> None:
+        """State a member who is still to be stated: what is asked next about the member follows behind that."""
+        left = self._left.get(channel)
+        if left is not None and user_id in left:
+            self._state(channel, left, [user_id])
+
+    def _state(self, channel: SharedChannel, left: dict[str, None], user_ids: list[str]) -> None:
+        for user_id in user_ids:
+            del left[user_id]
+        arguments = (channel.name, channel.stated_count, *_blobs(channel, user_ids))
+        stated = partial(self._stated, channel.app_id)
+        self._redis.run(SYNC_MEMBERS, channel.bucket, SILENTLY, *arguments, then=stated)
+
+    def _stated(self, app_id: str, answer: Any) -> None:
+        if isinstance(answer, list):
+            self._report_changes(app_id, answer)
+
+
+def _blobs(channel: SharedChannel, user_ids: Iterable[str]) -> list[str | bytes]:
+    """Return users with their members as Redis keeps them; without those who have left meanwhile."""
+    found: list[str | bytes] = []
+    for user_id in user_ids:
+        known = channel.own_members.get(user_id)
+        if known is not None:
+            found += [user_id, member_blob(known[0])]
+    return found

@@ -1,0 +1,125 @@
+"""A host that is back at Redis states the members of a large channel in parts: nobody seems gone in between."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+
+from conformance.backplane.cluster import ADDED, REMOVED, Setup, leave, names
+from conformance.backplane.redis_cluster import Host, RedisCluster, redis_cluster
+from conformance.protocol.stage import APP, Client
+from soundpost.backplane.redis import member_statements
+from soundpost.core.peers import UsersQuery
+
+ROOM = "presence-room"
+MEMBERS = 12
+
+
+@asynccontextmanager
+async def stating_in_parts(
+    monkeypatch: pytest.MonkeyPatch, presence_grace: float = 0
+) -> AsyncIterator[tuple[RedisCluster, Host, Client, list[Client]]]:
+    """Two hosts, a watcher on the first, and members on the second, which has just begun to state them anew."""
+    app = msgspec.structs.replace(APP, presence_grace=presence_grace)
+    async with redis_cluster(Setup([app], 2, None, None)) as cluster:
+        assert isinstance(cluster, RedisCluster)
+        first, second = cluster.nodes
+        host = cluster._hosts[second]
+        watcher = await cluster.join(first, ROOM, user="watcher")
+        members = [await cluster.join(second, ROOM, user=f"user-{number}") for number in range(MEMBERS)]
+        for client in (watcher, *members):
+            client.read()
+        monkeypatch.setattr(member_statements, "MEMBERS_AT_ONCE", 2)
+        host.registry._channels.turn_clock = itertools.count().__next__  # a part takes a whole turn
+        host.relay.cut()
+        while not host.registry._channels._statements._left:  # noqa: ASYNC110 - the test's own wait
+            await asyncio.sleep(0)
+        yield cluster, host, watcher, members
+
+
+async def back(cluster: RedisCluster, host: Host) -> None:
+    """Wait until a host has stated everything."""
+    await host.flows()
+    assert not host.registry._channels._statements._left
+    await cluster.settle()
+
+
+async def present(cluster: RedisCluster, host: Host) -> set[str]:
+    return {json.loads(user) for user in await cluster.ask(host.stage, UsersQuery("1", ROOM))}
+
+
+@pytest.mark.interpreted
+async def test_nobody_is_told_of_members_who_are_stated_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with stating_in_parts(monkeypatch) as (cluster, host, watcher, members):
+        await back(cluster, host)
+
+        assert (watcher.read(), members[0].read()) == ([], [])
+        assert await present(cluster, host) == {"watcher", *(f"user-{number}" for number in range(MEMBERS))}
+
+
+@pytest.mark.interpreted
+async def test_who_comes_and_goes_meanwhile_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with stating_in_parts(monkeypatch) as (cluster, host, watcher, members):
+        leave(members[0], ROOM)
+        leave(members[-1], ROOM)
+        newcomer = await cluster.connect(host.stage)
+        newcomer.ask(ROOM, {"user_id": "newcomer"})
+        host.stage.turn()
+        await back(cluster, host)
+
+        assert sorted(names(watcher)) == sorted([ADDED, REMOVED, REMOVED])
+        assert await present(cluster, host) == {"watcher", "newcomer"} | {
+            f"user-{number}" for number in range(1, MEMBERS - 1)
+        }
+
+
+@pytest.mark.interpreted
+async def test_who_is_lost_before_being_stated_stays_for_the_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with stating_in_parts(monkeypatch, presence_grace=30) as (cluster, host, watcher, members):
+        members[0].vanish()
+        members[-1].vanish()
+        host.stage.turn()
+        await back(cluster, host)
+
+        assert watcher.read() == []
+        assert len(await present(cluster, host)) == MEMBERS + 1
+        await cluster.end_graces()
+        await cluster.settle()
+        assert names(watcher) == [REMOVED, REMOVED]
+
+
+@pytest.mark.interpreted
+async def test_redis_that_is_lost_between_two_parts_is_told_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with stating_in_parts(monkeypatch) as (cluster, host, watcher, _):
+        node = host.redis.node
+        host.relay.cut()
+        while host.redis.node == node:  # noqa: ASYNC110 - the test's own wait
+            await asyncio.sleep(0)
+        await back(cluster, host)
+
+        assert watcher.read() == []
+        assert len(await present(cluster, host)) == MEMBERS + 1
+
+
+@pytest.mark.interpreted
+async def test_a_channel_that_is_left_and_subscribed_again_meanwhile_is_stated_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with stating_in_parts(monkeypatch) as (cluster, host, watcher, members):
+        for member in members:
+            leave(member, ROOM)
+        assert ROOM not in host.registry._apps["1"].channels
+        members[0].ask(ROOM, {"user_id": "user-0"})
+        host.stage.turn()
+        await back(cluster, host)
+        while len(await present(cluster, host)) > 2:  # the former node is removed in the background
+            await cluster.settle()
+
+        assert names(watcher) == [*[REMOVED] * MEMBERS, ADDED]
+        assert host.redis.connects == 2
