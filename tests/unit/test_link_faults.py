@@ -131,9 +131,19 @@ async def test_very_many_messages_of_redis_do_not_stop_the_loop() -> None:
         await asyncio.sleep(0)
     assert (came, transport.reads) == ([b"x", b"x", b"PONG"], True)
 
+    connection.send("PING", then=lambda value: came.append(str(value)))
     connection.data_received(b">3\r\n$7\r\nmessage\r\n$1\r\nt\r\n$1\r\nx\r\n" * 2)
     connection.connection_lost(None)
-    assert came[3:] == [b"x", b"x", "the connection to Redis was lost", "lost"]
+    lost = "the connection to Redis was lost"
+    expected = [b"x", b"x", lost, lost, lost, "lost"]
+    connection.send("PING", then=lambda value: came.append(str(value)))  # behind those before
+    for turn in range(1, 5):
+        assert came[3:] == expected[:turn]
+        await asyncio.sleep(0)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert came[3:] == expected
+    assert connection.ended.is_set()
 
 
 async def test_a_large_answer_of_redis_is_not_read_on_in_the_same_loop_turn() -> None:

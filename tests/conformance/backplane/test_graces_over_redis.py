@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,9 +15,10 @@ from conformance.backplane.redis_cluster import Host, RedisCluster, redis_cluste
 from conformance.backplane.test_late_statements import keys_of
 from conformance.protocol.stage import APP, Client, Stage, members_of
 from soundpost.backplane.occupancy import Occupancy
-from soundpost.backplane.redis.buckets import bucket_of
+from soundpost.backplane.redis.buckets import CONTROL, bucket_of
 from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.grace_scripts import LINGER
+from soundpost.backplane.redis.redis import ignore_answer
 from soundpost.core.member import Member
 from soundpost.core.peers import UsersQuery
 from soundpost.wire import codes
@@ -92,6 +94,28 @@ async def test_who_is_lost_in_the_moment_in_which_redis_goes_away_stays_for_the_
 
         assert near.read() == watcher.read() == []
         assert len(await cluster.ask(first, UsersQuery("1", ROOM))) == 3
+
+
+async def test_a_host_is_back_only_once_it_knows_what_redis_has_not_answered() -> None:
+    async with two_hosts() as (cluster, first, host):
+        await cluster.join(host.stage, ROOM, user="near")
+        ann = await cluster.join(host.stage, ROOM, user="ann")
+
+        host.relay.hold()
+        for _ in range(20_000):
+            host.redis.send(CONTROL, ("PING",), ignore_answer)
+        ann.vanish()
+        host.stage.turn()
+        host.relay.forget()
+        for connection in host.redis._connections.connections:
+            connection._clock = itertools.count().__next__  # a command takes a whole turn
+        host.redis.reconnect("the test wants it")
+        while host.redis.up:  # noqa: ASYNC110 - the test's own wait
+            await asyncio.sleep(0)
+        await host.flows()
+        await cluster.settle()
+
+        assert len(await cluster.ask(first, UsersQuery("1", ROOM))) == 2
 
 
 async def test_who_has_left_while_redis_was_away_does_not_come_back_for_a_moment() -> None:

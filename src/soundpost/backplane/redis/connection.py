@@ -63,6 +63,8 @@ class RedisConnection(asyncio.Protocol):
         self._pending: list[bytes] = []
         self._waiting: deque[Then | _Topic | None] = deque()
         self._transport: asyncio.Transport | None = None
+        self.ended = asyncio.Event()
+        """Set once the connection is lost, all that has come was handled, and no command waits for its answer."""
         self.fault = ""
         """Reason, if this side ended the connection."""
 
@@ -75,7 +77,7 @@ class RedisConnection(asyncio.Protocol):
         self._send((command, topic), _Topic(topic))
 
     def _send(self, command: tuple[str | bytes | int, ...], awaited: Then | _Topic | None) -> None:
-        if self._transport is None:
+        if self.ended.is_set():
             if callable(awaited):
                 self._loop.call_soon(awaited, ConnectionError(_LOST))
             return
@@ -104,7 +106,7 @@ class RedisConnection(asyncio.Protocol):
         return len(self._waiting)
 
     def close(self) -> None:
-        """Abort the connection; ``on_lost`` is called once, in a later turn."""
+        """Abort the connection; ``on_lost`` is called once, in a later turn, and :attr:`ended` is set then."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -143,18 +145,21 @@ class RedisConnection(asyncio.Protocol):
             self._break_off(f"what it sends is not Redis' protocol: {error}")
 
     def _wait_for_turn(self) -> None:
+        self._is_scheduled = True
         if self._transport is not None:
-            self._is_scheduled = True
             self._transport.pause_reading()
-            self._loop.call_soon(self._go_on)
+        self._loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
         self._is_scheduled = False
-        if self._transport is None:
+        if not self.fault:
+            self._handle(until=self._clock() + TURN)
+        if self._is_scheduled:
             return
-        self._handle(until=self._clock() + TURN)
-        if not self._is_scheduled:
+        if self._transport is not None:
             self._transport.resume_reading()
+        else:
+            self._end()
 
     def _take_answer(self, value: Any) -> None:
         then = self._waiting.popleft()
@@ -180,13 +185,20 @@ class RedisConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Handle what has come, and call back all commands that still wait with a ConnectionError."""
         self._transport = None
-        if self._is_scheduled and not self.fault:
-            self._handle(until=float("inf"))
-        waiting, self._waiting = self._waiting, deque()
-        lost = ConnectionError(_LOST)
-        for then in waiting:
+        if not self._is_scheduled:
+            self._end()
+
+    def _end(self) -> None:
+        """Call back the commands that still wait, some in each loop turn; then tell that the connection is lost."""
+        until, lost = self._clock() + TURN, ConnectionError(_LOST)
+        while self._waiting:
+            then = self._waiting.popleft()
             if callable(then):
                 _call(then, lost)
+            if self._clock() >= until:
+                self._loop.call_soon(self._end)
+                return
+        self.ended.set()
         self._on_lost(self)
 
 

@@ -239,6 +239,9 @@ class Redis:
                 reason = "an error of ours, see above"
             self.tried.set()
             self.drop()
+            if self._connected is not None:  # what is stated anew depends on what was not answered
+                for connection in self._connected.connections:
+                    await connection.ended.wait()
             self._outages.begin(reason)
             wait = _FIRST_WAIT if self._loop.time() - began > _LONG_ENOUGH else min(2 * wait, _LONGEST_WAIT)
             await asyncio.sleep(wait * random.uniform(0.5, 1))
