@@ -520,6 +520,30 @@ def test_told_states_without_a_beginning_end_in_time(stage: Stage) -> None:
     assert stage.dispatcher.told("1") == [("channel_occupied", "a", "")]
 
 
+def test_ends_of_very_many_states_are_held_back_over_several_turns(stage: Stage) -> None:
+    stage.dispatcher.turn_clock = itertools.count().__next__  # each look at the clock ends a turn
+    states = [(("channel_occupied", name, ""), True) for name in "abcd"]
+    stage.dispatcher.take_told("1", states, None)
+    unknown = ("channel_occupied", "x", "")
+    stage.dispatcher.end_told("1", [unknown, *(state for state, _ in states)], 30)
+    held_at_once, will_send = stage.dispatcher._apps["1"].states.held, stage.dispatcher._held_ends.will_send
+    stage.add("channel_occupied c")
+    stage.pass_time(30)
+    assert (held_at_once, will_send) == (0, True)
+    assert stage.took() == ["channel_vacated a", "channel_vacated b", "channel_vacated d"]
+    assert stage.dispatcher.told("1") == [("channel_occupied", "c", "")]
+
+
+def test_an_owner_who_forgets_its_app_holds_no_further_ends_back(stage: Stage) -> None:
+    stage.dispatcher.turn_clock = itertools.count().__next__  # each look at the clock ends a turn
+    states = [(("channel_occupied", name, ""), True) for name in "abcd"]
+    stage.dispatcher.take_told("1", states, 30)
+    stage.dispatcher.forget("1")
+    stage.dispatcher.take_told("1", states, None)
+    stage.pass_time(40)
+    assert stage.dispatcher.told("1") == [state for state, _ in states]
+
+
 def test_a_reload_keeps_the_queues_of_endpoints_that_stay() -> None:
     stage = Stage(hook(), hook(OTHER))
     stage.add("client_event a", token=1)

@@ -190,15 +190,26 @@ class WebhookDispatcher:
                 self.end_told(app_id, app.states.without_end(), end_after)
 
     def end_told(self, app_id: str, states: Iterable[State], end_after: float) -> None:
-        """Send the ends of states after some seconds, unless they begin again within them."""
+        """Send the ends of states after some seconds, unless they begin again within them.
+
+        ``states`` must stay as they are: the ends of very many are made over several loop turns.
+        """
         app = self._apps.get(app_id)
         if app is None:
             return
         due, time_ms = self.clock() + end_after, int(self.wall_clock() * 1000)
-        for state in states:
-            if state in app.states and not app.states.holds_end_of(state):
-                app.states.hold(state, WaitingEvent(app_id, end_of(state, time_ms), self._next_id()), due)
-        self._held_ends.schedule(app.states.next_end)
+        known = app.states
+        begun = known.watch()
+
+        def hold(state: State) -> None:
+            if state in known and state not in begun and not known.holds_end_of(state):
+                known.hold(state, WaitingEvent(app_id, end_of(state, time_ms), self._next_id()), due)
+
+        def end() -> None:
+            known.unwatch(begun)
+            self._held_ends.schedule(known.next_end)
+
+        in_slices(states, hold, self._call_soon, then=end, clock=self.turn_clock)
 
     # Start and restart
 

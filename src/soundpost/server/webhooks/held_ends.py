@@ -42,7 +42,7 @@ class HeldEnds:
     @property
     def will_send(self) -> bool:
         """True if there are ends that are sent once they are due."""
-        return not self._is_paused and any(app.states.held for app in self._apps.values())
+        return not self._is_paused and any(app.states.held or app.states.is_ending for app in self._apps.values())
 
     def schedule(self, due: float | None) -> None:
         """Send ends when this one is due, if no other one is due before."""

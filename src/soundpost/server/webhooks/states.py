@@ -36,6 +36,7 @@ class States:
         self._held: dict[State, tuple[float, WaitingEvent]] = {}
         self._ends: list[tuple[float, int, State]] = []  # heap; those that are not in _held are void
         self._number = 0
+        self._watches: list[set[State]] = []
         self.held_size = 0
         """Bytes of the ends that are held back."""
 
@@ -49,6 +50,11 @@ class States:
     def held(self) -> int:
         """The number of ends that are held back."""
         return len(self._held)
+
+    @property
+    def is_ending(self) -> bool:
+        """True if ends of very many states are being held back over several loop turns."""
+        return bool(self._watches)
 
     @property
     def next_end(self) -> float | None:
@@ -70,6 +76,8 @@ class States:
         return self._end(state, waiting, now)
 
     def _begin(self, state: State, waiting: WaitingEvent) -> TakeResult:
+        for begun in self._watches:
+            begun.add(state)
         end = self._pop_held(state)
         taken_back = () if end is None else (end,)
         is_known = self._told.get(state, False)
@@ -95,6 +103,16 @@ class States:
         self._held[state] = due, end
         self._number += 1
         heappush(self._ends, (due, self._number, state))
+
+    def watch(self) -> set[State]:
+        """Return a set that gets each state that begins from now on, until :meth:`unwatch`."""
+        begun: set[State] = set()
+        self._watches.append(begun)
+        return begun
+
+    def unwatch(self, begun: set[State]) -> None:
+        """Leave a set of :meth:`watch` as it is from now on."""
+        self._watches = [each for each in self._watches if each is not begun]
 
     def _pop_held(self, state: State) -> WaitingEvent | None:
         _, end = self._held.pop(state, (0.0, None))
@@ -152,6 +170,8 @@ class States:
 
     def forget(self) -> list[WaitingEvent]:
         """Forget everything; return the ends that were held back."""
+        for begun in self._watches:  # ends that are still to be held back are forgotten, too
+            begun.update(self._told)
         held = self.all_held()
         self._told, self._held, self._ends, self.held_size = {}, {}, [], 0
         return held
