@@ -52,7 +52,7 @@ class Host:
             setup.apps, self.redis, loop=asyncio.get_running_loop(), max_connections=setup.server_max_connections
         )
         # It stands still, so that a slow machine does as much in a loop turn as a fast one.
-        self.registry._channels.turn_clock = lambda: 0.0
+        self.registry._channels.turn_clock = self.registry._counts.turn_clock = lambda: 0.0
         self.events = 0
         """Number of events that have come from other hosts."""
         self.messages = 0
@@ -86,7 +86,7 @@ class Host:
 
     async def ping(self) -> None:
         """Wait until Redis has answered all that was asked, and what was published before has come."""
-        self.registry._counts.state()
+        self.registry._counts.state_now(lambda: None)
         await self.redis.ask(b"nodes", "PING")
         self.stage.turn()
 

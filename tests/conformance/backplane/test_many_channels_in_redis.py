@@ -16,6 +16,7 @@ from conformance.backplane.redis_cluster import Host, RedisCluster, redis_cluste
 from conformance.protocol.stage import APP, Client, members_of
 from soundpost.backplane.redis import redis
 from soundpost.backplane.redis.buckets import CONTROL
+from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.redis import ignore_answer
 from soundpost.core.app_settings import HistorySettings
 from soundpost.core.peers import ChannelQuery, ChannelsQuery, HistoryQuery, UsersQuery
@@ -352,21 +353,54 @@ async def test_joins_that_still_wait_for_their_turn_when_redis_is_back_are_asked
 
 
 async def test_a_loop_turn_states_a_few_changed_counts() -> None:
-    async with two_hosts() as (cluster, _, two):
+    async with two_hosts() as (_, _, two):
         counts, channels = two.registry._counts, two.registry._apps["1"].channels.values()
         counts.turn_clock = map(float, count()).__next__
         for channel in channels:
             counts.subscriptions_changed(channel)
-        counts._state_some()
-        assert len(counts._changed) == len(FIRST) - 1
-        for left in range(len(FIRST) - 2, -1, -1):
+        for left in range(len(FIRST) - 1, -1, -1):
             counts._state_some()
-            assert len(counts._changed) == left
-        for channel in channels:
-            counts.subscriptions_changed(channel)
-        counts.state_now()  # a query follows, and is answered with all of them
-        assert not counts._changed
+            assert len(counts._stating) == left
+
+
+async def test_a_query_waits_for_the_changed_counts_of_its_moment_and_for_no_later_ones() -> None:
+    async with two_hosts() as (cluster, _, two):
+        counts, channels = two.registry._counts, [*two.registry._apps["1"].channels.values()]
         await cluster.settle()
+        counts.turn_clock = map(float, count()).__next__  # a count takes a whole turn
+        stated: list[SharedChannel] = []
+        counts._state = lambda channel, announce: stated.append(channel)  # type: ignore[method-assign]
+        behind: list[int] = []
+        counts.subscriptions_changed(channels[0])
+        counts.subscriptions_changed(channels[1])
+        counts._state_some()
+        counts.subscriptions_changed(channels[2])
+        counts.state_now(lambda: behind.append(len(stated)))
+        assert behind == []
+        for _ in range(10):
+            counts.subscriptions_changed(channels[3])
+            counts._state_some()
+
+        assert len(behind) == 1
+        assert {*channels[:3]} <= {*stated[: behind[0]]} <= {*channels[:4]}
+        del counts._state
+        await cluster.settle()
+
+
+async def test_a_channel_that_closes_while_counts_are_stated_is_stated_once() -> None:
+    async with two_hosts() as (_, _, two):
+        counts, channels = two.registry._counts, [*two.registry._apps["1"].channels.values()]
+        counts.turn_clock = map(float, count()).__next__  # a count takes a whole turn
+        stated: list[SharedChannel] = []
+        counts._state = lambda channel, announce: stated.append(channel)  # type: ignore[method-assign]
+        counts.subscriptions_changed(channels[0])
+        counts.subscriptions_changed(channels[1])
+        counts._state_some()
+        counts.state_closed(channels[0])
+        counts._state_some()
+
+        assert stated == [channels[1], channels[0]]
+        del counts._state
 
 
 async def test_a_host_is_behind_while_redis_has_very_many_commands_to_answer() -> None:

@@ -5,7 +5,6 @@ Very many changes are stated for some milliseconds in each loop turn.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -44,6 +43,12 @@ class Counts:
         self._call_later = call_later
         self._changed_apps: dict[AppEntry, None] = {}
         self._changed: dict[SharedChannel, None] = {}
+        self._stating: dict[SharedChannel, None] = {}
+        """Channels whose changed counts are being stated; those that change meanwhile follow."""
+        self._then: list[Callable[[], None]] = []
+        """Called once :attr:`_stating` is stated."""
+        self._then_next: list[Callable[[], None]] = []
+        """Called once what has changed meanwhile is stated, too."""
         self._large: set[SharedChannel] = set()
         """Channels with a changed count that is announced every few seconds only."""
         self._waits = False
@@ -56,43 +61,60 @@ class Counts:
     def connections_changed(self, entry: AppEntry) -> None:
         """Note that an app has more or fewer connections here."""
         self._changed_apps[entry] = None
-        if not self._waits:
-            self._waits = True
-            self._call_later(COUNT_DELAY, self._state_some)
+        self._state_in(COUNT_DELAY)
 
     def subscriptions_changed(self, channel: SharedChannel) -> None:
         """Note that a channel has more or fewer subscriptions here."""
         self._changed[channel] = None
+        self._state_in(COUNT_DELAY)
+
+    def _state_in(self, seconds: float) -> None:
         if not self._waits:
             self._waits = True
-            self._call_later(COUNT_DELAY, self._state_some)
+            self._call_later(seconds, self._on_time)
 
-    def state_now(self) -> None:
-        """State changed counts without delay, so that a query that follows is answered with them."""
-        if self._waits:
-            self.state()
+    def _on_time(self) -> None:
+        self._waits = False
+        self._state_some()
+
+    def state_now(self, then: Callable[[], None]) -> None:
+        """State changed counts without delay, then call back: a query that follows is answered with them.
+
+        Very many counts are stated over several loop turns.
+        """
+        if self._changed or self._stating or self._changed_apps:
+            self._then_next.append(then)
+            self._state_some()
+        else:
+            then()
 
     def _state_some(self) -> None:
-        self.state(until=self.turn_clock() + TURN)
-
-    def state(self, until: float = math.inf) -> None:
-        """State changed counts to Redis, until a time of the turn's clock; the rest follows in the next loop turn."""
-        self._waits = False
+        """State changed counts, for some milliseconds of the loop turn; the rest follows in the next one."""
+        until = self.turn_clock() + TURN
         apps, self._changed_apps = self._changed_apps, {}
         for entry in apps:
             self.state_connections(entry)
-        while self._changed:
-            channel, _ = self._changed.popitem()
+        while self._take_changed():
+            channel, _ = self._stating.popitem()
             if channel.count > COUNT_AT_ONCE and self.announces(channel):
                 self._large.add(channel)
                 self._state(channel, SILENTLY)
             else:
                 self._state(channel, ALWAYS if self.announces(channel) else SILENTLY)
             if self.turn_clock() >= until:
-                break
-        if self._changed and not self._waits:
-            self._waits = True
-            self._call_later(0, self._state_some)
+                self._state_in(0)
+                return
+
+    def _take_changed(self) -> bool:
+        """Begin to state what has changed, if what changed before is stated; return whether anything is left."""
+        while not self._stating:
+            stated, self._then, self._then_next = self._then, self._then_next, []
+            for then in stated:
+                then()
+            if not self._changed and not self._then:
+                return False
+            self._stating, self._changed = self._changed, {}
+        return True
 
     def state_connections(self, entry: AppEntry) -> None:
         """State to Redis the number of an app's connections here."""
@@ -101,6 +123,7 @@ class Counts:
     def state_closed(self, channel: SharedChannel) -> None:
         """State to Redis that a channel has no subscribers here any more."""
         self._changed.pop(channel, None)
+        self._stating.pop(channel, None)
         self._large.discard(channel)
         self._state(channel, IF_CHANGED if self.announces(channel) else SILENTLY)
 

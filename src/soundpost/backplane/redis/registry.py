@@ -273,8 +273,7 @@ class RedisRegistry:
         elif isinstance(query, HistoryChannelsQuery):
             channels_with_history(self._redis, query.app_id, then)
         else:
-            self._counts.state_now()
-            self._queries.answer(entry, query, then)
+            self._counts.state_now(partial(self._queries.answer, entry, query, then))
 
     # Redis comes and goes
 
