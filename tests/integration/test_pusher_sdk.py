@@ -118,6 +118,16 @@ def test_a_batch(server: RunningServer, client: Any) -> None:
         assert client.trigger_batch(info, already_encoded=True) == {"batch": [{"subscription_count": 1}]}
 
 
+@pytest.mark.parametrize("already_encoded", [False, True])
+def test_an_event_of_a_batch_with_an_empty_socket_id_goes_to_all(
+    server: RunningServer, ours: Pusher, already_encoded: bool
+) -> None:
+    with server.connect() as ann:
+        ann.subscribe("batch")
+        ours.trigger_batch([{"channel": "batch", "name": "x", "data": "{}", "socket_id": ""}], already_encoded)
+        assert ann.read_event()["event"] == "x"
+
+
 def test_questions(server: RunningServer, client: Any) -> None:
     signed = client.authenticate("presence-room", "1.2", {"user_id": "7"})
     assert signed["channel_data"] == '{"user_id": "7"}'

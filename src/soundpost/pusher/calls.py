@@ -62,12 +62,14 @@ class Calls:
         events = []
         for event in batch:
             channel = check_channel(event["channel"])
-            if event.get("socket_id") is not None:
-                check_socket_id(event["socket_id"])
-            if already_encoded:
-                events.append({**event, "channel": channel})
+            made = {**event, "channel": channel}
+            if made.get("socket_id"):
+                check_socket_id(made["socket_id"])
             else:
-                events.append({**event, "channel": channel, **self._event(channel, event["name"], event["data"])})
+                made.pop("socket_id", None)
+            if not already_encoded:
+                made |= self._event(channel, event["name"], event["data"])
+            events.append(made)
         return Call("POST", "/batch_events", {}, {"batch": events})
 
     def channels(self, prefix_filter: str | None, attributes: Iterable[str]) -> Call:
