@@ -169,6 +169,15 @@ def test_what_is_signed_is_the_same(server: RunningServer, ours: Pusher) -> None
     assert ours.authenticate_user("1.2", user) == theirs.authenticate_user("1.2", user)
 
 
+def test_dates_are_signed_as_events_have_them(ours: Pusher) -> None:
+    born = datetime(2001, 2, 3, tzinfo=UTC).date()
+    signed = ours.authenticate("presence-x", "1.2", {"user_id": "7", "user_info": {"born": born}})
+    assert signed["channel_data"] == '{"user_id": "7", "user_info": {"born": "2001-02-03"}}'
+    assert ours.authenticate_user("1.2", {"id": "7", "born": born})["user_data"] == '{"id": "7", "born": "2001-02-03"}'
+    with pytest.raises(PayloadError, match=r"the member of presence-x: user_info\.of: builtins\.object"):
+        ours.authenticate("presence-x", "1.2", {"user_id": "7", "user_info": {"of": object()}})
+
+
 def test_a_number_that_json_does_not_have_is_not_signed(ours: Pusher) -> None:
     member = {"user_id": "7", "user_info": {"score": float("nan")}}
     with pytest.raises(ValueError, match="JSON compliant"):

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+from soundpost.broadcasting.serialization import plain
 from soundpost.broadcasting.settings import ConnectionSettings
 from soundpost.pusher.calls import Calls, check_channel, check_socket_id, check_user_id
 from soundpost.wire.channel_names import kind_of
@@ -38,10 +39,10 @@ class Signing:
         self._json_decoder = json_decoder
 
     def channel(self, channel: str, socket_id: str, custom_data: Mapping[str, Any] | None) -> dict[str, str]:
-        """Return the authorization of a socket for a channel. Raises TypeError and ValueError."""
+        """Return the authorization of a socket for a channel. Raises TypeError, ValueError and PayloadError."""
         channel = check_channel(channel)
         check_socket_id(socket_id)
-        data = json.dumps(custom_data, cls=self._json_encoder, allow_nan=False) if custom_data else None
+        data = self._json_of(custom_data, f"the member of {channel}") if custom_data else None
         answer = {"auth": self._signature(channel_text(socket_id, channel, data))}
         if kind_of(channel).is_encrypted:
             secret = shared_secret(channel, self._calls.master_key(channel))
@@ -51,12 +52,12 @@ class Signing:
         return answer
 
     def user(self, socket_id: str, user_data: Mapping[str, Any] | None) -> dict[str, str]:
-        """Return the authorization of a sign-in. Raises TypeError and ValueError."""
+        """Return the authorization of a sign-in. Raises TypeError, ValueError and PayloadError."""
         if user_data is None or user_data.get("id") is None:
             raise ValueError("user_data has no id: give a mapping such as {'id': '7'}")
         user_data = {**user_data, "id": check_user_id(user_data["id"])}
         check_socket_id(socket_id)
-        data = json.dumps(user_data, cls=self._json_encoder, allow_nan=False)
+        data = self._json_of(user_data, "user_data")
         return {"auth": self._signature(user_text(socket_id, data)), "user_data": data}
 
     def webhook(self, key: str, signature: str, body: str | bytes) -> dict[str, Any] | None:
@@ -77,6 +78,15 @@ class Signing:
             return None
         found: dict[str, Any] = content
         return found
+
+    def _json_of(self, data: Any, what: str) -> str:
+        """Return data as the JSON that PyPI's ``pusher`` writes; dates and others as in events. Raises PayloadError."""
+        if self._json_encoder is None:
+            try:
+                return json.dumps(data, allow_nan=False)
+            except TypeError:
+                data = plain(data, what)
+        return json.dumps(data, cls=self._json_encoder, allow_nan=False)
 
     def _signature(self, text: str) -> str:
         return f"{self._settings.key}:{sign(self._settings.secret, text)}"
