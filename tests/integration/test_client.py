@@ -65,6 +65,18 @@ async def test_a_wrong_secret_refuses_where_it_is_awaited_and_where_it_is_iterat
         assert (await client.subscribe("private-a")).is_subscribed
 
 
+async def test_an_authorizer_that_is_cancelled_refuses(server: RunningServer) -> None:
+    async def cancelled(*names: str) -> None:
+        raise asyncio.CancelledError
+
+    async with Client(f"http://127.0.0.1:{server.port}", KEY, auth=cancelled) as client:
+        async with asyncio.timeout(10):
+            with pytest.raises(SubscriptionError, match="the authorizer of private-a was cancelled"):
+                await client.subscribe("private-a")
+            with pytest.raises(RequestError, match="the authenticator was cancelled"):
+                await client.sign_in(cancelled)  # type: ignore[arg-type]
+
+
 async def test_two_clients_see_each_other_come_type_and_go(server: RunningServer) -> None:
     async with client_of(server, "1", "Ann") as ann:
         room = await ann.subscribe("presence-chat.1")

@@ -6,6 +6,7 @@ Source: https://pusher.com/docs/channels/library_auth_reference/auth-signatures/
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -120,6 +121,21 @@ def with_secret(
     json_of(user_info, "user_info")
     master_key = None if encryption_master_key is None else master_key_of(encryption_master_key)
     return SecretAuthorizer(key, secret, names.user_id(user_id), user_info, master_key)
+
+
+async def result_of(call: Callable[[], T | Awaitable[T]], what: str) -> T:
+    """Return the result of an application's function, which may be a coroutine function; ``what`` names it.
+
+    Raises its exceptions, and a RequestError without a status where it was cancelled and this task was not.
+    """
+    try:
+        found = call()
+        return await found if inspect.isawaitable(found) else found
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise RequestError(0, f"{what} was cancelled") from None
 
 
 async def ask_until_answered(ask: Callable[[], Awaitable[T]]) -> T:

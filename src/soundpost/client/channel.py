@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from soundpost.client.authorization import Authorize, ChannelAuth
+from soundpost.client.authorization import Authorize, ChannelAuth, result_of
 from soundpost.client.encrypted_events import EncryptedEvents
 from soundpost.client.encryption import secret_of
 from soundpost.client.event_queue import EventQueue
@@ -66,8 +65,10 @@ class Channel:
 
     async def authorization(self, socket_id: str) -> ChannelAuth | None:
         """Return the authorization for a socket. Raises the exceptions of the authorizer."""
-        found = self._auth(socket_id, self.name) if self._auth else None
-        auth = await found if inspect.isawaitable(found) else found
+        authorize = self._auth
+        if authorize is None:
+            return None
+        auth = await result_of(lambda: authorize(socket_id, self.name), f"the authorizer of {self.name}")
         if auth is not None and not isinstance(auth, ChannelAuth):
             raise ConfigurationError(
                 f"the authorizer of {self.name} returned a {type(auth).__name__}: a ChannelAuth or None is expected"

@@ -6,11 +6,10 @@ Source: https://pusher.com/docs/channels/using_channels/user-authentication/
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from soundpost.client.authorization import Authenticate, UserAuth, ask_until_answered
+from soundpost.client.authorization import Authenticate, UserAuth, ask_until_answered, result_of
 from soundpost.client.pending_requests import SIGN_IN
 from soundpost.client.pusher_socket import ANSWER_TIMEOUT, PusherSocket
 from soundpost.errors import ConfigurationError, RequestError
@@ -43,8 +42,7 @@ class ClientSignIn:
         """Sign in on one socket; every failure goes to :meth:`refuse`."""
 
         async def ask() -> UserAuth:
-            found = self._authenticate(socket.socket_id)
-            auth = await found if inspect.isawaitable(found) else found
+            auth = await result_of(lambda: self._authenticate(socket.socket_id), "the authenticator")
             if not isinstance(auth, UserAuth):
                 raise ConfigurationError(f"the authenticator returned a {type(auth).__name__}: a UserAuth is expected")
             return auth
