@@ -104,6 +104,17 @@ def test_a_site_with_the_printed_env_lines_tells_browsers_the_public_address(con
     assert [connection.port for connection in settings.connections.values()] == [9000]
 
 
+@pytest.mark.parametrize("given", ["fd00::1", "[FD00::1]"])
+@pytest.mark.parametrize(("target", "site"), [("nginx", "server_name [fd00::1];"), ("caddy", "\n[fd00::1] {")])
+def test_an_ipv6_address_is_served_as_browsers_send_it(
+    configured: CommandLine, target: str, site: str, given: str
+) -> None:
+    result = configured.run("deploy", target, "--server-name", given)
+    assert result.exit_code == 0, result.stderr
+    assert site in result.stdout
+    assert "letsencrypt/live/[" not in result.stdout
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_public_url_is_the_address_of_browsers_in_every_target(configured: CommandLine, target: str) -> None:
     file = configured.directory / "soundpost.toml"

@@ -102,9 +102,7 @@ def nginx(
     loaded = load_configuration(output.config)
     plan = plan_of_proxy(loaded, front, api, connections, nodes=tuple(node or ()))
     if not (also_site or whole):
-        refuse_site_of_others(
-            installed_nginx.sites_of(output.root or Path("/"), plan.server_name), loaded, plan, output
-        )
+        refuse_site_of_others(installed_nginx.sites_of(output.root or Path("/"), plan.site), loaded, plan, output)
     options = target.NginxOptions(
         also_site=also_site,
         whole=whole,

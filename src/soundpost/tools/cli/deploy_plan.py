@@ -60,7 +60,7 @@ def server_name_of(loaded: Loaded, option: str | None, *, needed: bool = True) -
     """Return the name that browsers connect to, as they send it. Raises ConfigurationError if it is ``needed``."""
     for name in (option, loaded.public.host, loaded.settings.server.hostname, loaded.backend.host):
         if name and (name == option or name not in LOCAL_HOSTS):
-            return name_as_sent(name)
+            return name_as_sent(name.strip("[]"))
     if needed:
         raise ConfigurationError(
             "the name for browsers is not set: give --server-name ws.example.com, or set "

@@ -75,7 +75,7 @@ def _site(plan: DeployPlan) -> str:
     if plan.certificate or plan.key:
         own = f"tls {plan.certificate_file} {plan.key_file}"
     site = block(
-        f"{plan.server_name}{port}",
+        f"{plan.site}{port}",
         own,
         *_routes(plan),
         comment("Anything else is a mistake in an address: say so."),

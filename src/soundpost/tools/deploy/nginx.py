@@ -157,7 +157,7 @@ def _site(plan: DeployPlan, options: NginxOptions) -> str:
         "server",
         comment("HTTP/2 is for the rest of the site: browsers open WebSockets over HTTP/1.1 by themselves."),
         *_listen(plan.tls_port, options, tls=True),
-        f"server_name {plan.server_name};",
+        f"server_name {plan.site};",
         "\n",
         f"ssl_certificate     {plan.certificate_file};  # with the whole chain",
         f"ssl_certificate_key {plan.key_file};",
@@ -207,7 +207,7 @@ def _plain_http(plan: DeployPlan, options: NginxOptions, *answer: str) -> str:
     return block(
         "server",
         *_listen(plan.http_port, options, tls=False),
-        f"server_name {plan.server_name};",
+        f"server_name {plan.site};",
         "\n",
         comment(certbot_command(plan, RELOAD)),
         f"location /.well-known/acme-challenge/ {{ root {WEBROOT}; }}",

@@ -68,7 +68,7 @@ class DeployPlan:
 
     settings: Settings
     server_name: str
-    """Host name to which browsers connect."""
+    """Host name to which browsers connect, or an IPv6 address without brackets."""
     connections: int = 10_000
     """Number of clients at a time."""
     certificate: str = ""
@@ -106,6 +106,11 @@ class DeployPlan:
                 raise ConfigurationError(f"{option} {port}: expected a port from 1 to 65535")
         if server.unix_socket is not None:
             _check("server.unix_socket", server.unix_socket, _FILE, "a path without spaces and quotes")
+
+    @property
+    def site(self) -> str:
+        """The server name as browsers send it in ``Host``: an IPv6 address in brackets."""
+        return f"[{self.server_name}]" if ":" in self.server_name else self.server_name
 
     @property
     def server(self) -> ServerSettings:
