@@ -115,7 +115,8 @@ class Channels:
             for user_id, (_, connections) in channel.own_members.items()
             if connections > waiting.get(user_id, 0)
         ]
-        self._statements.sync(channel, users, partial(self._synced, channel, then))
+        announce = self._counts.announcement(channel)
+        self._statements.sync(channel, users, announce, partial(self._synced, channel, then))
 
     def _synced(self, channel: SharedChannel, then: Callable[[], None] | None, answer: Any) -> None:
         if then is not None:

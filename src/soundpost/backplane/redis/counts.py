@@ -15,7 +15,7 @@ from soundpost.backplane.redis.buckets import app_of
 from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.observer_events import Change
 from soundpost.backplane.redis.redis import Redis
-from soundpost.backplane.redis.scripts import ALWAYS, COUNT, IF_CHANGED, SILENTLY
+from soundpost.backplane.redis.scripts import ALWAYS, COUNT, IF_CHANGED, SILENTLY, TO_SUBSCRIBERS
 from soundpost.backplane.registry import COUNT_AT_ONCE
 from soundpost.core.slices import TURN
 from soundpost.wire.channel_names import kind_of
@@ -136,6 +136,15 @@ class Counts:
     def announces(self, channel: SharedChannel) -> bool:
         """Return whether a channel's subscribers are sent their number."""
         return self._apps[channel.app_id].app.subscription_count and kind_of(channel.name).announces_count
+
+    def announcement(self, channel: SharedChannel) -> str:
+        """Return how a channel's statement announces a count that changed while Redis was away, or was lost there."""
+        if not channel.count or not self.announces(channel):  # the count of a first subscription is stated later
+            return SILENTLY
+        if channel.count > COUNT_AT_ONCE:
+            self._large.add(channel)
+            return SILENTLY
+        return TO_SUBSCRIBERS
 
     def _count_announcement(self, bucket: bytes) -> str:
         entry = self._apps.get(app_of(bucket))

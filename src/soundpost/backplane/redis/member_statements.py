@@ -32,13 +32,16 @@ class MemberStatements:
         self._left: dict[SharedChannel, dict[str, None]] = {}
         """Users who are still to be stated, of the channels that are just being stated in parts."""
 
-    def sync(self, channel: SharedChannel, user_ids: Iterable[str], then: Callable[[Any], None]) -> None:
-        """State a channel with some of its members; ``then`` gets the answer of ``SYNC``, or a ConnectionError."""
+    def sync(self, channel: SharedChannel, user_ids: Iterable[str], announce: str, then: Callable[[Any], None]) -> None:
+        """State a channel with some of its members; ``then`` gets the answer of ``SYNC``, or a ConnectionError.
+
+        ``announce`` is the script's argument ANNOUNCE. Presence channels, which alone have members, announce no count.
+        """
         left, node = dict.fromkeys(user_ids), self._redis.node
         if len(left) <= MEMBERS_AT_ONCE:
             self._left.pop(channel, None)
             stated = (channel.name, channel.stated_count, self._redis.former_node)
-            self._redis.run(SYNC, channel.bucket, SILENTLY, *stated, *_blobs(channel, left), then=then)
+            self._redis.run(SYNC, channel.bucket, announce, *stated, *_blobs(channel, left), then=then)
             return
         self._left[channel] = left
 

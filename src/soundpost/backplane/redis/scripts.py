@@ -116,6 +116,7 @@ local function count(node, channel, number, tell)
   end
   if tell ~= '0' and string.sub(channel, 1, 9) ~= 'presence-' then
     announce(channel, '#', tostring(total))
+    if tell == '3' then return end
     changes[#changes + 1] = {'subscription_count', channel, total}
     if hooks then log('subscription_count', channel, '', total) end
   end
@@ -131,6 +132,8 @@ IF_CHANGED: Final = "1"
 """Value of ANNOUNCE: send subscribers the channel's count if it has changed."""
 ALWAYS: Final = "2"
 """Value of ANNOUNCE: send subscribers the channel's count, even if it was stated before."""
+TO_SUBSCRIBERS: Final = "3"
+"""Value of ANNOUNCE: send subscribers the channel's count if it has changed, and nobody else: no webhook tells it."""
 
 
 class Script:
@@ -184,8 +187,7 @@ return changes
 """)
 """State the node's numbers of subscriptions. Arguments: ANNOUNCE (CHANNEL NUMBER)…. Answer: changes."""
 
-_REST_OF_CHANNEL: Final = """
-if former ~= '' then count(former, channel, 0, tell) end
+_READ_CHANNEL: Final = """
 local members = redis.call('HVALS', base .. 'members:' .. channel)
 local last = base .. 'last:' .. channel
 return {redis.call('GET', last), version_of(channel), changes, members, redis.call('PTTL', last)}
@@ -196,13 +198,16 @@ SYNC: Final = Script(
 local tell, channel, number, former = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local stated = {}
 for i = 7, #ARGV, 2 do stated[ARGV[i]] = true end
-count(node, channel, number, tell)
+-- Stated for the node that this host was before: both together are one change.
+local before = former ~= '' and redis.call('HGET', base .. 'share:' .. former, channel)
+count(node, channel, number, before and '0' or tell)
 for _, user in ipairs(redis.call('SMEMBERS', base .. 'users:' .. node .. ':' .. channel)) do
   if not stated[user] then leave(node, channel, user) end
 end
 for i = 7, #ARGV, 2 do enter(node, channel, ARGV[i], ARGV[i + 1]) end
+if before then count(former, channel, 0, before == number and '0' or tell) end
 """
-    + _REST_OF_CHANNEL
+    + _READ_CHANNEL
 )
 """State all that the node has of a channel, and read the channel.
 
@@ -225,8 +230,9 @@ SYNC_REST: Final = Script(
     """
 local tell, channel, number, former = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 count(node, channel, number, tell)
+if former ~= '' then count(former, channel, 0, tell) end
 """
-    + _REST_OF_CHANNEL
+    + _READ_CHANNEL
 )
 """End the statement of a channel whose members were stated in parts, and read the channel.
 
