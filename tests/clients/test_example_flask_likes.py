@@ -45,7 +45,7 @@ def test_python_counts_what_pages_say_over_their_sockets(posts: str, browser: Br
         page.shows(LIKES, "2")
     picture(ann, "flask-likes", 700, 560)
 
-    # Twice the same user, another name, and what is no like: Python believes the server, and not the page.
+    # Twice the same user, another name, and what is not a like: Python believes the server, and not the page.
     for data in ("{ liked: true, user_id: 'Guest 1' }", "{ liked: 'very much' }", "null"):
         ann.evaluate(f"void echo.join('posts.1').whisper('like', {data})")
     bob.click(f"{POST} button")  # behind all of these

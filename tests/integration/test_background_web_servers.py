@@ -40,7 +40,7 @@ SERVERS: Final = {
 
 
 def command(server: Any, port: int) -> list[str]:
-    """Its command line; that of uWSGI is no module that could be run."""
+    """Its command line; that of uWSGI is not a module that could be run."""
     name, *options = (part.format(port=port) for part in server)
     if name != "pyuwsgi":
         return ["-m", name, *options]

@@ -182,7 +182,7 @@ HELLOS = {
     "nested deeply": DEEP,
     "no socket id": message("pusher:connection_established", "{}"),
     "a socket id nested": message("pusher:connection_established", f'{{"socket_id":{NESTED}}}'),
-    "a socket id that is no text": message("pusher:connection_established", '{"socket_id":7}'),
+    "a socket id that is not text": message("pusher:connection_established", '{"socket_id":7}'),
     "a socket id that holds a name": message("pusher:connection_established", '{"socket_id":"1.1:presence-x:{}"}'),
     "a refusal nested": message("pusher:error", f'{{"code":{NESTED},"message":{NESTED}}}'),
     "a refusal with a huge code": message("pusher:error", f'{{"code":{HUGE}}}'),

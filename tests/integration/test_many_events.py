@@ -224,7 +224,7 @@ PASSING = {
 
 
 class TestNonsense:
-    """A large batch whose answer is no answer to it: each event is sent, once, or named in an error."""
+    """A large batch whose answer is not an answer to it: each event is sent, once, or named in an error."""
 
     @pytest.fixture
     def batch(self) -> Iterator[Callable[..., tuple[MisbehavingServer, Broadcaster]]]:

@@ -110,7 +110,7 @@ def test_failed_handshakes_leave_nothing_to_the_garbage_collector(certificate: t
         try:
             for _ in range(20):
                 with RawSocket(ticked.port) as client:
-                    client.send(b"this is no TLS" * 10)
+                    client.send(b"this is not TLS" * 10)
             ticked.until(lambda: ticked.server.open_sockets == 0)
             assert not [found for found in gc.get_objects() if isinstance(found, TlsConnection)]
         finally:

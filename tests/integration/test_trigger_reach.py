@@ -21,7 +21,7 @@ def _shell(tmp_path: Path) -> Iterator[Shell]:
 
 
 def trigger(sh: Shell, server: MisbehavingServer, *arguments: str) -> tuple[str, str]:
-    """Publish to a server that is no Soundpost; return stdout, and stderr."""
+    """Publish to a server that is not Soundpost; return stdout, and stderr."""
     url = f"http://127.0.0.1:{server.port}"
     done = sh.run("trigger", "orders", "shipped", *arguments, "--url", url, "--app-id", "1", "--key=k", "--secret=s")
     return done.stdout.replace(url, "URL"), done.stderr.replace(url, "URL")

@@ -31,7 +31,7 @@ IN_UNIT_TESTS: Final = {
     "redis-too-old": "what an older Redis says of itself (unit test)",
     "env-unreadable": "`--env` with a file that is not there",
 }
-"""What cannot be set up everywhere, or is no scene."""
+"""What cannot be set up everywhere, or is not a scene."""
 
 
 def set_ups() -> dict[str, list[str]]:

@@ -58,7 +58,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def peer(serve: Serve) -> AsyncIterator[str]:
-    """A listener that is no proper endpoint; its URL."""
+    """A listener that is not a proper endpoint; its URL."""
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"

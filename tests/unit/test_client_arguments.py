@@ -91,10 +91,10 @@ NAN = float("nan")
     ("wrong", "said"),
     [
         (object(), ""),
-        ({"score": [1, {"best": NAN}]}, "nan is no number in JSON"),
-        ({"score": (float("-inf"),)}, "-inf is no number in JSON"),
-        ({"avatar": b"png"}, "bytes are no text: decode them"),
-        ([bytearray(b"png")], "bytes are no text: decode them"),
+        ({"score": [1, {"best": NAN}]}, "nan is not a number in JSON"),
+        ({"score": (float("-inf"),)}, "-inf is not a number in JSON"),
+        ({"avatar": b"png"}, "bytes are not text: decode them"),
+        ([bytearray(b"png")], "bytes are not text: decode them"),
     ],
 )
 def test_of_a_user_info(wrong: Any, said: str) -> None:

@@ -1,4 +1,4 @@
-"""The words for an HTTP request that fails: why no answer came, and what an answer says that is no success."""
+"""The words for an HTTP request that fails: why no answer came, and what an answer says that is not a success."""
 
 from __future__ import annotations
 

@@ -69,9 +69,9 @@ def json_of(value: Any, what: str) -> bytes:
 def _refuse_lost(value: Any) -> None:
     """Raise TypeError for what would arrive as something else: bytes as base64, nan and infinity as null."""
     if isinstance(value, bytes | bytearray | memoryview):
-        raise TypeError("bytes are no text: decode them")
+        raise TypeError("bytes are not text: decode them")
     if isinstance(value, float) and not isfinite(value):
-        raise TypeError(f"{value} is no number in JSON")
+        raise TypeError(f"{value} is not a number in JSON")
     if isinstance(value, Mapping):
         value = value.values()
     elif not isinstance(value, list | tuple | set | frozenset):

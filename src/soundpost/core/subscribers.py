@@ -57,7 +57,7 @@ class Subscribers:
         return self._user_id
 
     def get(self, connection: Connection) -> str | None:
-        """Return the user id of a connection; None if it has none, or is no subscriber."""
+        """Return the user id of a connection; None if it has none, or is not a subscriber."""
         if self._many is not None:
             return self._many.get(connection)
         return self._user_id if connection is self._one else None
@@ -72,7 +72,7 @@ class Subscribers:
             self._one = self._user_id = None
 
     def pop(self, connection: Connection) -> str | None:
-        """Remove a connection; return its user id. Raises KeyError for one that is no subscriber."""
+        """Remove a connection; return its user id. Raises KeyError for one that is not a subscriber."""
         if self._many is not None:
             return self._many.pop(connection)
         if connection is not self._one:

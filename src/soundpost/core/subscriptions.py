@@ -204,7 +204,7 @@ def _asked_in_vain(request: Subscribe) -> bool:
 def _history_request(connection: Connection, request: Subscribe) -> HistoryRequest | None:
     """Return what a client asks of a channel's history; None if it cannot resume, or the channel keeps no history.
 
-    Raises SubscriptionError for a text that is no position or no socket id, and for a rewind that is not allowed.
+    Raises SubscriptionError for a text that is not a position or a socket id, and for a rewind that is not allowed.
     """
     after, name = request.resume, request.channel
     if after is None:

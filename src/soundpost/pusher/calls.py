@@ -24,7 +24,7 @@ from soundpost.wire.json_text import is_unicode
 MAX_USER_ID = 200
 """Characters of a user id, at most."""
 
-_HALF: Final = "a half of a surrogate pair is no Unicode text"
+_HALF: Final = "a half of a surrogate pair is not Unicode text"
 
 
 class Call(NamedTuple):

@@ -35,7 +35,7 @@ pusher.connection.bind('message', ({ event, channel }) => {
 pusher.bind_global((event) => report('global', { event }));
 pusher.connection.bind('error', ({ error }) => report('closed', { code: error?.data?.code ?? null }));
 pusher.connection.bind('state_change', ({ previous, current }) => report('state', { previous, current }));
-// Signs of life that are no messages.
+// Signs of life that are not messages.
 pusher.connection.bind('connected', () => pusher.connection.connection.bind('activity', () => report('activity')));
 
 function subscribe(name) {

@@ -83,7 +83,7 @@ def host_frozen(trial: Trial) -> None:
     host = trial.stage.hosts[-1]
     host.signal(signal.SIGSTOP)
     trial.load_for(BEYOND_LEASE)
-    host.process.err_so_far()  # what it has logged before is no sign of its return
+    host.process.err_so_far()  # what it has logged before is not a sign of its return
     host.signal(signal.SIGCONT)
     # Until it hears that it was taken for dead, its events flow over the connection that it had.
     host.said(r"connected, as node \w+")

@@ -256,7 +256,7 @@ def _read(read: Callable[[bytes], T], body: bytes) -> T:
 
 
 def _unreadable(error: JsonError) -> ApiError:
-    """Return the answer to a body that is no JSON, or JSON of another shape."""
+    """Return the answer to a body that is not JSON, or JSON of another shape."""
     if isinstance(error, JsonShapeError):
         return ApiError(422, f"Invalid body: {error}")
     return ApiError(400, f"The body is not valid JSON: {error}")

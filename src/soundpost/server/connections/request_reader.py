@@ -76,7 +76,7 @@ class RequestReader:
     def feed(self, data: bytes) -> bytes | None:
         """Parse bytes; return those behind a request with an upgrade, None if there was none.
 
-        Raises ApiError for bytes that are no HTTP request.
+        Raises ApiError for bytes that are not an HTTP request.
         """
         self.size += len(data)
         try:
