@@ -28,7 +28,7 @@ from soundpost.tools.bench.messages import Endpoint
 
 WARM_UP = 2
 """Cycles before the one whose memory the later ones are compared with."""
-MOST_GROWTH = 0.1
+MAX_GROWTH = 0.1
 REST_SECONDS = 2.0
 PROGRESS_SECONDS = 10.0
 CHECKS = (LOST, DOUBLE, OUT_OF_ORDER, ECHOED, PRESENCE)
@@ -77,7 +77,7 @@ class Soak:
     def right(self) -> bool:
         """Something was checked, nothing was wrong, and memory, if it could be judged, has not grown."""
         growth = self._growth()
-        return bool(self._memory) and not self._crowd.faults.by_kind and (growth is None or growth <= MOST_GROWTH)
+        return bool(self._memory) and not self._crowd.faults.by_kind and (growth is None or growth <= MAX_GROWTH)
 
     def report(self) -> str:
         """A table, and an example of each thing that was wrong."""

@@ -18,11 +18,11 @@ DELIVERIES = {
 }
 """About how many to measure: what a few seconds allow."""
 
-MOST_WITH_CHANNELS = 3_000
+MAX_WITH_CHANNELS = 3_000
 
 
 def measured(server: str, count: int) -> Figures:
-    if server == "django_channels" and count > MOST_WITH_CHANNELS:
+    if server == "django_channels" and count > MAX_WITH_CHANNELS:
         raise NotMeasuredError("its in-memory layer looks through all connections for each delivery")
     events = max(4, min(200, DELIVERIES[server] // count))
     run = fan_out(server, count, events)

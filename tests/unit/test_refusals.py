@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from soundpost.core.inspection import RefusalKind, RefusalLine
-from soundpost.core.refusals import MOST_LINES, Refusals, without_secrets
+from soundpost.core.refusals import MAX_LINES, Refusals, without_secrets
 
 
 class Clock:
@@ -72,7 +72,7 @@ def test_a_flood_is_counted_and_does_not_push_out_others(refusals: Noted, clock:
         clock.now += 0.0001
         refuse(refusals, address=f"attacker {number}", app_id="")
 
-    lines = refusals.latest(MOST_LINES)
+    lines = refusals.latest(MAX_LINES)
     flood = [line for line in lines if line.kind == "connection"]
     assert [line.reason for line in lines if line.kind == "subscription"] == ["auth has a wrong signature"]
     assert len(flood) == 100
@@ -86,7 +86,7 @@ def test_memory_is_bounded_whatever_differs(refusals: Noted, clock: Clock, disti
         refuse(refusals, **{distinct: number if distinct == "code" else f"{number} " + "x" * 10_000})  # type: ignore[arg-type]
 
     lines = refusals.latest(10_000)
-    assert 0 < len(lines) <= MOST_LINES
+    assert 0 < len(lines) <= MAX_LINES
     assert refusals._size == len(lines)
     assert all(_longest_field(line) <= 500 for line in lines if distinct != "app_id")
 
@@ -101,9 +101,9 @@ def test_many_kinds_share_the_room(refusals: Noted, clock: Clock) -> None:
             clock.now += 1
             refuse(refusals, f"reason {number}", app_id=str(app))
 
-    lines = refusals.latest(MOST_LINES)
-    assert len(lines) == MOST_LINES
-    assert refusals._size == MOST_LINES
+    lines = refusals.latest(MAX_LINES)
+    assert len(lines) == MAX_LINES
+    assert refusals._size == MAX_LINES
     assert lines[0].reason == "reason 99"
 
 

@@ -28,7 +28,7 @@ def test_time_before_a_replay_is_not_credited_after_it() -> None:
 
 
 def test_addresses_are_looked_at_only_while_one_has_nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replay_allowances, "MOST_ADDRESSES", 1)
+    monkeypatch.setattr(replay_allowances, "MAX_ADDRESSES", 1)
     allowances = ReplayAllowances()
     allowances.spend("a", 500, 600, 0)
     assert not allowances.any_is_empty
@@ -49,7 +49,7 @@ def test_what_was_sent_beyond_the_allowance_is_taken_from_later_minutes() -> Non
 
 
 def test_the_addresses_longest_without_a_replay_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replay_allowances, "MOST_ADDRESSES", 3)
+    monkeypatch.setattr(replay_allowances, "MAX_ADDRESSES", 3)
     allowances = ReplayAllowances()
     for address in ("a", "b", "c", "a", "d"):
         allowances.spend(address, 600, 600, 0)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from soundpost.core.inspection import TailLine, TailLines
-from soundpost.core.tail_lines import MOST_LINES, PERIOD, GatheredLines, LimitedLines, Words, words_of
+from soundpost.core.tail_lines import MAX_LINES, PERIOD, GatheredLines, LimitedLines, Words, words_of
 
 LINE = TailLine(0, "sent")
 
@@ -83,13 +83,13 @@ class Gathering:
 
 def test_lines_are_sent_together_and_what_is_too_much_is_counted() -> None:
     gathering = Gathering()
-    for _ in range(MOST_LINES + 7):
+    for _ in range(MAX_LINES + 7):
         gathering.lines.add(LINE)
     gathering.lines.leave_out(3)
     assert gathering.sent == []
 
     gathering.pass_time()
-    assert gathering.sent == [(MOST_LINES, 10)]
+    assert gathering.sent == [(MAX_LINES, 10)]
 
     gathering.lines.add(LINE)
     gathering.pass_time()

@@ -12,7 +12,7 @@ from msgspec import UNSET, inspect
 from soundpost.config.history_section import history_from, history_from_text
 from soundpost.config.options import Option
 from soundpost.config.webhooks_section import webhooks_from, webhooks_from_text
-from soundpost.core.app_settings import LARGEST_NUMBER
+from soundpost.core.app_settings import MAX_NUMBER
 from soundpost.environment import EMPTY, NULL, truth, unquoted
 from soundpost.environment.home_folder import with_home
 from soundpost.errors import ConfigurationError
@@ -167,7 +167,7 @@ def _in_words(shape: inspect.Type) -> str:
         described = (shape.extra_json_schema or {}).get("description")
         return str(described) if described else _in_words(shape.type)
     if isinstance(shape, inspect.IntType):
-        if shape.le == LARGEST_NUMBER:
+        if shape.le == MAX_NUMBER:
             return f"a whole number of at least {shape.ge}, below 2^63"
         return "a whole number" if shape.le is None else f"a whole number from {shape.ge} to {shape.le}"
     if isinstance(shape, inspect.BoolType):

@@ -17,9 +17,9 @@ from soundpost.wire.http_fields import OF_THE_CONNECTION, field_fault
 from soundpost.wire.origins import OriginError, check_origins, origins
 from soundpost.wire.webhook_channels import useless_pattern
 
-LARGEST_NUMBER: Final = 2**63 - 1
+MAX_NUMBER: Final = 2**63 - 1
 """Largest number that messages between workers carry."""
-Positive = Annotated[int, Meta(ge=1, le=LARGEST_NUMBER)]
+Positive = Annotated[int, Meta(ge=1, le=MAX_NUMBER)]
 MAX_KEPT_EVENTS: Final = 100_000
 """Largest number of events that a channel can keep."""
 MAX_LARGE_BATCH: Final = 1_000
@@ -164,7 +164,7 @@ class AppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     max_large_batch_size: Annotated[int, Meta(ge=1, le=MAX_LARGE_BATCH)] = 1_000
     """Largest number of events in a batch of a publisher that asks for large batches (``X-Soundpost-Batch``)."""
     max_presence_members: Positive = 100
-    presence_grace: Annotated[int, Meta(ge=0, le=LARGEST_NUMBER)] = 0
+    presence_grace: Annotated[int, Meta(ge=0, le=MAX_NUMBER)] = 0
     """Seconds that a member stays after its connection was lost; nobody is told if the user is back by then.
 
     After a close by the server with 4100 or 4200 it is 10 s at least.

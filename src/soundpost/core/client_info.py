@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 _LONGEST: Final = 64
-_LONGEST_ORIGIN: Final = 200
+_MAX_ORIGIN_LENGTH: Final = 200
 
 
 class ClientInfo(NamedTuple):
@@ -34,7 +34,7 @@ def library_named(parameters: Mapping[str, str]) -> str:
 
 def client_named(library: str, origin: str | None) -> ClientInfo:
     """Return a client's library and its ``Origin``, cut off where that is long."""
-    return _shared(library, "" if origin is None else origin[:_LONGEST_ORIGIN])
+    return _shared(library, "" if origin is None else origin[:_MAX_ORIGIN_LENGTH])
 
 
 @lru_cache(maxsize=4_096)

@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from soundpost.core.app import App
     from soundpost.core.node import Node
 
-MOST_TAILS: Final = 20
+MAX_TAILS: Final = 20
 """Largest number of tails on a node at a time."""
-_MOST_NAMES: Final = 1_000
+_MAX_NAMES: Final = 1_000
 """Largest number of a connection's channels that are named."""
 _NAME: Final = b'{"event":"'
 _OF_ADDRESS: Final = re.compile(r"[0-9a-f.:]+")
@@ -151,8 +151,8 @@ class NodeInspection:
             running.renew(on_lines)
             return
         node = self._node
-        if len(self._tails) >= MOST_TAILS:
-            reason = f"{MOST_TAILS} tails run on this node, and no further one can: close one of the others"
+        if len(self._tails) >= MAX_TAILS:
+            reason = f"{MAX_TAILS} tails run on this node, and no further one can: close one of the others"
             on_lines(TailLines(start.tail_id, [TailLine(node.wall_clock(), "refused", detail=reason)]))
             return
         tail = self._tails[start.tail_id] = Tail(node, start, on_lines)
@@ -245,4 +245,4 @@ def _connection_line(connection: Connection, names: list[str] | None = None) -> 
 
 
 def _detailed(connection: Connection) -> ConnectionLine:
-    return _connection_line(connection, sorted(channel.name for channel in islice(connection.channels, _MOST_NAMES)))
+    return _connection_line(connection, sorted(channel.name for channel in islice(connection.channels, _MAX_NAMES)))

@@ -31,7 +31,7 @@ _CHUNK: Final = 100
 """Deliveries between two looks at the clock in a larger fan-out. To clients that are cut off they take 5 ms."""
 _SMALL: Final = 4_096
 """Bytes that are delivered in about the time of a small frame."""
-_MOST_WAITING: Final = 10_000
+_MAX_WAITING: Final = 10_000
 """Frames that may wait for a fan-out to end. If there are more, it ends at once: then clients and other nodes send more
 than can be delivered, and only a loop that does not read from them holds them up."""
 _CHANNELS_COUNTED: Final = 1_000
@@ -119,7 +119,7 @@ class Outbox:
         self._writes: dict[object, list[_Write]] = {}
         """The writes among them, by source."""
         self._until: float | None = None  # time at which the writes of this turn end; None before it is needed
-        self.at_once, self.chunk, self.most_waiting = _AT_ONCE, _CHUNK, _MOST_WAITING
+        self.at_once, self.chunk, self.most_waiting = _AT_ONCE, _CHUNK, _MAX_WAITING
         self._left = self.at_once  # deliveries until the next look at the clock
         self._next_turn = self._turn  # the bound method: every publish hands it on
 

@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from soundpost.core.connection import Connection
     from soundpost.core.node import Node
 
-MOST_LINES: Final = 500
+MAX_LINES: Final = 500
 """Lines of all groups together."""
 _OF_A_GROUP: Final = 100
 """Lines of one kind, code and app."""
 _A_SECOND: Final = 10
 """New lines of one kind, code and app in a second."""
-_MOST_GROUPS: Final = 200
+_MAX_GROUPS: Final = 200
 _LONGEST: Final = 500
 """Characters of a sentence."""
-_LONGEST_FIELD: Final = 200
+_MAX_FIELD_LENGTH: Final = 200
 _BEGINNING: Final = 40
 _SHORTEST: Final = 8
 """Length from which on a text is taken for a secret."""
@@ -94,16 +94,16 @@ class Refusals:
         group = self._groups.get(name)
         if group is None:
             group = self._groups[name] = _Group()
-            if len(self._groups) > _MOST_GROUPS:
+            if len(self._groups) > _MAX_GROUPS:
                 _, forgotten = self._groups.popitem(last=False)
                 self._size -= len(forgotten.lines)
         else:
             self._groups.move_to_end(name)
         key = (
             refusal.reason[:_LONGEST],
-            refusal.address[:_LONGEST_FIELD],
-            refusal.origin[:_LONGEST_FIELD],
-            refusal.channel[:_LONGEST_FIELD],
+            refusal.address[:_MAX_FIELD_LENGTH],
+            refusal.origin[:_MAX_FIELD_LENGTH],
+            refusal.channel[:_MAX_FIELD_LENGTH],
         )
         line = group.lines.get(key)
         if line is not None:
@@ -127,7 +127,7 @@ class Refusals:
         if len(group.lines) > _OF_A_GROUP:
             group.lines.popitem(last=False)
             self._size -= 1
-        while self._size > MOST_LINES:
+        while self._size > MAX_LINES:
             oldest = next(iter(self._groups.values()))
             oldest.lines.popitem(last=False)
             self._size -= 1

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MINUTE: Final = 60
 REPEATED: Final = 4 * 1_048_576
 """Bytes of replays in a minute to a connection that subscribes again and again."""
-MOST_ADDRESSES: Final = 10_000
+MAX_ADDRESSES: Final = 10_000
 """Largest number of addresses that are remembered: some 2 MB."""
 
 
@@ -46,7 +46,7 @@ class ReplayAllowances:
         bucket = self._buckets.pop(address, None)
         if bucket is None:
             bucket = TokenBucket(limit, now)
-            if len(self._buckets) >= MOST_ADDRESSES:
+            if len(self._buckets) >= MAX_ADDRESSES:
                 forgotten = next(iter(self._buckets))
                 del self._buckets[forgotten]
                 self._empty.discard(forgotten)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PIECE: Final = 65_536
 """Bytes of events that a reader is sent at a time."""
-_MOST_EVENTS: Final = 1_000
+_MAX_EVENTS: Final = 1_000
 """Largest number of events that a reader is sent at a time."""
 READERS_AT_ONCE: Final = 64
 """Largest number of readers that are sent the same piece in one step."""
@@ -147,7 +147,7 @@ class ReplayQueue:
             return
         app = replays.channel.app
         size = min(PIECE, app.settings.max_output_buffer // 2)
-        query = HistoryQuery(app.settings.id, replays.channel.name, after, _MOST_EVENTS, size, delivered=True)
+        query = HistoryQuery(app.settings.id, replays.channel.name, after, _MAX_EVENTS, size, delivered=True)
         self._questions += 1
         app.node.peers.ask(query, partial(self._take, readers))
 

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 LASTS: Final = 30
 """Seconds after which a tail ends that is not started again."""
-_MOST_SOCKETS: Final = 1_000
+_MAX_SOCKETS: Final = 1_000
 _SIGNS_OF_LIFE: Final = (messages.PING, messages.PONG)
-_LONGEST_SIGN: Final = 64
+_MAX_SIGN_LENGTH: Final = 64
 _TEXT: Final = b"\x81"
 """First byte of a text frame."""
 _LITERAL: Final = re.compile(rb"[-a-zA-Z0-9_=@,.;]+")
@@ -158,7 +158,7 @@ class Tail(Observer):
     def _is_users(self, app: App, connection: Connection) -> bool:
         user_id = self._user_id
         if connection in app.users.get(user_id, ()) or connection in app.member_connections.get(user_id, ()):
-            if len(self._user_sockets) < _MOST_SOCKETS:
+            if len(self._user_sockets) < _MAX_SOCKETS:
                 self._user_sockets.add(connection.socket_id)
             return True
         return False
@@ -179,7 +179,7 @@ class Tail(Observer):
 
     def _is_sign_of_life(self, payload: bytes) -> bool:
         """Return whether a message is a ping or pong, of which an app may have very many."""
-        if self._user_id or self._socket_id or len(payload) > _LONGEST_SIGN:
+        if self._user_id or self._socket_id or len(payload) > _MAX_SIGN_LENGTH:
             return False
         return b"pusher:pong" in payload or b"pusher:ping" in payload
 

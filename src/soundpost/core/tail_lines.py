@@ -16,9 +16,9 @@ from soundpost.wire.json_text import reader
 
 PERIOD: Final = 0.2
 """Seconds in which lines are gathered before they are sent together."""
-MOST_LINES: Final = 100
+MAX_LINES: Final = 100
 """Largest number of lines that are sent together; further ones are counted."""
-_LONGEST_DATA: Final = 2_000
+_MAX_DATA: Final = 2_000
 
 
 class Words(NamedTuple):
@@ -44,7 +44,7 @@ def words_of(payload: bytes) -> Words:
     """
     message = readable(payload)
     if message is None:
-        return Words("", "", _shown(payload[: 4 * _LONGEST_DATA].decode(errors="replace")))
+        return Words("", "", _shown(payload[: 4 * _MAX_DATA].decode(errors="replace")))
     text = message.data or ""
     return Words(message.event, message.channel or _channel_in(message.event, text), _shown(text))
 
@@ -60,9 +60,9 @@ def _channel_in(event: str, data: str) -> str:
 
 
 def _shown(text: str) -> str:
-    text = without_signatures(text[: 2 * _LONGEST_DATA])
+    text = without_signatures(text[: 2 * _MAX_DATA])
     text = text.encode(errors="replace").decode()  # half an emoji cannot be sent on
-    return text if len(text) <= _LONGEST_DATA else f"{text[:_LONGEST_DATA]}…"
+    return text if len(text) <= _MAX_DATA else f"{text[:_MAX_DATA]}…"
 
 
 class GatheredLines:
@@ -81,7 +81,7 @@ class GatheredLines:
     @property
     def is_full(self) -> bool:
         """True if a further line would be left out."""
-        return len(self._lines) >= MOST_LINES
+        return len(self._lines) >= MAX_LINES
 
     def add(self, line: TailLine) -> None:
         """Add a line, or count it if there are too many."""
@@ -118,13 +118,13 @@ class LimitedLines:
         self._on_lines = on_lines
         self._clock = clock
         self._period_ends = 0.0
-        self._room = MOST_LINES
+        self._room = MAX_LINES
 
     def __call__(self, lines: TailLines) -> None:
         """Hand on the lines of one node."""
         now = self._clock()
         if now >= self._period_ends:
-            self._period_ends, self._room = now + PERIOD, MOST_LINES
+            self._period_ends, self._room = now + PERIOD, MAX_LINES
         taken = lines.lines[: self._room]
         self._room -= len(taken)
         left_out = lines.left_out + len(lines.lines) - len(taken)

@@ -23,10 +23,10 @@ _Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _Id = str | _Integer
 
 
-MOST_FORMER_IDS: Final = 4
+MAX_FORMER_IDS: Final = 4
 """Largest number of earlier socket ids in a subscription."""
 Rewind = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
-FormerIds = Annotated[list[str], msgspec.Meta(max_length=MOST_FORMER_IDS)]
+FormerIds = Annotated[list[str], msgspec.Meta(max_length=MAX_FORMER_IDS)]
 
 
 class ClientMessage(msgspec.Struct):

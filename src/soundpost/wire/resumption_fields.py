@@ -10,7 +10,7 @@ import msgspec
 from soundpost.errors import JsonError, SubscriptionError
 from soundpost.wire import codes, socket_id
 from soundpost.wire.json_text import reader
-from soundpost.wire.messages import MOST_FORMER_IDS, ClientMessage, FormerIds, Rewind
+from soundpost.wire.messages import MAX_FORMER_IDS, ClientMessage, FormerIds, Rewind
 
 _MAX_SHOWN: Final = 60
 _read_data: Final[Callable[[bytes | str], dict[str, msgspec.Raw] | str]] = reader(dict[str, msgspec.Raw] | str)
@@ -21,7 +21,7 @@ _RULES: Final[dict[str, tuple[Callable[[bytes], Any], str]]] = {
         'a position such as "g7Qx.1795887678285000", "" to begin with what is new, or "?" for a lost place',
     ),
     "rewind": (reader(Rewind), "a whole number of events, 0 or more, without quotes"),
-    "was": (reader(FormerIds), f'a list of at most {MOST_FORMER_IDS} socket ids, such as ["123.456"]'),
+    "was": (reader(FormerIds), f'a list of at most {MAX_FORMER_IDS} socket ids, such as ["123.456"]'),
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 from conformance.protocol.stage import Client, Stage
 from soundpost.core import tail
 from soundpost.core.inspection import StartTail, TailLine, TailLines
-from soundpost.core.node_inspection import MOST_TAILS
+from soundpost.core.node_inspection import MAX_TAILS
 from soundpost.core.tail_lines import Words, words_of
 
 
@@ -129,13 +129,13 @@ def test_two_tails_run_beside_each_other(stage: Stage) -> None:
 
 
 def test_one_tail_more_than_a_node_may_have_says_so_and_costs_nothing(stage: Stage) -> None:
-    for number in range(MOST_TAILS):
+    for number in range(MAX_TAILS):
         Shown(stage, str(number))
 
     last = Shown(stage, "last")
 
     assert "close one of the others" in last.lines[0].detail
-    assert len(stage.node.observers) == MOST_TAILS
+    assert len(stage.node.observers) == MAX_TAILS
 
 
 def test_no_signature_is_shown(stage: Stage) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 MAY_BE_RIGHT: Final = ("false_gaps", "undecided")
 """Figures that are wrong only if the authority of the histories was there all the time."""
-MOST_NOTES: Final = 4
+MAX_NOTES: Final = 4
 """Sentences of each kind that are kept."""
 
 
@@ -64,7 +64,7 @@ class Verdict(msgspec.Struct):
 
     def _note(self, figure: str, sentence: str) -> None:
         found = self.notes.setdefault(figure, [])
-        if len(found) < MOST_NOTES:
+        if len(found) < MAX_NOTES:
             found.append(sentence)
 
 

@@ -41,7 +41,7 @@ _NAMED_ROUTES: Final[dict[tuple[str, str, bytes], NamedRoute]] = {
     ("channels", "history", b"DELETE"): history.delete_history,
     ("users", "terminate_connections", b"POST"): users.terminate_connections,
 }
-_MOST_KNOWN: Final = 1_000
+_MAX_CACHED: Final = 1_000
 """Largest number of addresses whose route is remembered."""
 _HEALTH: Final = Response(body=b'{"health":"OK"}')
 _HEALTH_ALONE: Final = Response(body=b'{"health":"OK","delivered":"local"}')
@@ -113,7 +113,7 @@ class Router:
             route = _APP_ROUTES.get((parts[0], request.method))
             if route is not None:
                 query = authenticate(request, app, self._prefix)
-                if len(self._known) >= _MOST_KNOWN:
+                if len(self._known) >= _MAX_CACHED:
                     self._known.clear()
                 self._known[request.path, request.method] = app.settings.id, route
                 return route(request, app, query)

@@ -11,8 +11,8 @@
 #include <Python.h>
 #include <string.h>
 
-#define MOST_FIELDS 64
-#define MOST_DIGITS 9
+#define MAX_FIELDS 64
+#define MAX_DIGITS 9
 
 enum { NAME = 1, TARGET = 2, VALUE = 4 }; /* classes of bytes */
 
@@ -34,7 +34,7 @@ struct whole {
     int method;
     struct text path, query, head, body; /* head: the lines of the fields */
     struct text key;                     /* value of Idempotency-Key; without a start if there is none */
-    struct field *fields;                /* MOST_FIELDS of them */
+    struct field *fields;                /* MAX_FIELDS of them */
     int count, hosts, lengths, connections, upgrades;
     int closes, asks_upgrade;
     Py_ssize_t length;
@@ -61,7 +61,7 @@ static const char *skip(const char *at, const char *end, int class) {
 /* Read a Content-Length without leading zeros; -1 for any other. */
 static Py_ssize_t read_length(struct text value) {
     Py_ssize_t length = 0;
-    if (value.size > MOST_DIGITS || (value.size > 1 && value.start[0] == '0'))
+    if (value.size > MAX_DIGITS || (value.size > 1 && value.start[0] == '0'))
         return -1;
     for (Py_ssize_t i = 0; i < value.size; i++) {
         if (value.start[i] < '0' || value.start[i] > '9')
@@ -150,7 +150,7 @@ static int read_whole_text(struct whole *whole, const char *data, Py_ssize_t siz
     at += 11;
     whole->head.start = at;
     while (at < end && *at != '\r') {
-        if (whole->count == MOST_FIELDS)
+        if (whole->count == MAX_FIELDS)
             return 0;
         struct field *field = &whole->fields[whole->count++];
         field->name.start = at;
@@ -238,7 +238,7 @@ static PyObject *read_whole(PyObject *module, PyObject *const *arguments, Py_ssi
     char *data;
     if (PyErr_Occurred() || PyBytes_AsStringAndSize(arguments[0], &data, &size) < 0)
         return NULL;
-    struct field fields[MOST_FIELDS];
+    struct field fields[MAX_FIELDS];
     struct whole whole = {.fields = fields};
     if (!read_whole_text(&whole, data, size, max_head, max_body))
         Py_RETURN_NONE;

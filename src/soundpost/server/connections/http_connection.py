@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _CLOSE_FRAME: Final = 0x80 | CLOSE
 _ON_ITS_WAY: Final = 1  # seconds for which a first request may be on its way; a stop does not wait longer
 _SMALL_READ: Final = 2_048  # bytes of requests that are parsed at once, without waiting for a turn
-_MOST_WHOLE: Final = 16_384  # bytes that are taken for one request first, when their turn has come
+_MAX_WHOLE: Final = 16_384  # bytes that are taken for one request first, when their turn has come
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -130,7 +130,7 @@ class HttpConnection(HttpResponder):
     def work(self) -> None:
         """Parse some of the unread bytes, and answer the requests in them."""
         self._is_queued = False
-        if len(self._unread) <= _MOST_WHOLE and not self._responses:
+        if len(self._unread) <= _MAX_WHOLE and not self._responses:
             whole = self._whole_in(bytes(self._unread))
             if whole is not None:
                 self._unread.clear()

@@ -20,7 +20,7 @@ request asks for a WebSocket, value of ``Idempotency-Key``."""
 ReadWhole = Callable[[bytes, int, int], WholeRequest | None]
 ReadFields = Callable[[bytes], dict[bytes, bytes]]
 
-_MOST_FIELDS: Final = 64
+_MAX_FIELDS: Final = 64
 _HEAD: Final = re.compile(
     rb"(GET|POST|DELETE) (/[-._~!$&'()*+,;=:@%/0-9a-zA-Z]*+)(\?[-._~!$&'()*+,;=:@%/?0-9a-zA-Z]*+)? HTTP/1\.1\r\n"
     rb"((?:[-!#$%&'*+.^_`|~0-9a-zA-Z]++: ?[!-~][ -~]*+(?<! )\r\n)*+)\r\n"
@@ -41,7 +41,7 @@ def read_whole_in_python(data: bytes, max_head_size: int, max_request_size: int)
         return None
     method, path, query, lines = head.groups(b"")
     headers, count = read_fields_in_python(lines), lines.count(b"\n")
-    if len(headers) != count or count > _MOST_FIELDS or b"host" not in headers:
+    if len(headers) != count or count > _MAX_FIELDS or b"host" not in headers:
         return None
     if head.end() > max_head_size or len(path) + len(query) + _size_of(headers) > max_head_size:
         return None
