@@ -78,15 +78,15 @@ def redacted(value: object) -> str:
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
-def redacted_fields(thing: Any, *secrets: str) -> str:
+def redacted_fields(record: Any, *secrets: str) -> str:
     """Return the representation of a struct or named tuple, with ``***`` for the fields named in ``secrets``.
 
     URLs in its other fields are shown without their secrets.
     """
-    names: Iterable[str] = getattr(thing, "_fields", ()) or thing.__struct_fields__
+    names: Iterable[str] = getattr(record, "_fields", ()) or record.__struct_fields__
     shown = []
     for name in names:
-        value = getattr(thing, name)
+        value = getattr(record, name)
         is_hidden = name in secrets and value not in (None, "")
         shown.append(f"{name}={REDACTED if is_hidden else redacted(value) if isinstance(value, str) else repr(value)}")
-    return f"{type(thing).__name__}({', '.join(shown)})"
+    return f"{type(record).__name__}({', '.join(shown)})"

@@ -192,7 +192,7 @@ class EventQueue:
             for call in calls:
                 call()
 
-    def _warn(self, what_happens: str) -> None:
+    def _warn(self, consequence: str) -> None:
         if self._has_reader and not self._warned:
             self._warned = True
-            _log.warning("the reader of %s is %d events behind: %s", self._of, len(self._waiting), what_happens)
+            _log.warning("the reader of %s is %d events behind: %s", self._of, len(self._waiting), consequence)

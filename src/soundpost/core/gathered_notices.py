@@ -51,7 +51,7 @@ class GatheredNotices:
 
     def for_all(self) -> list[bytes]:
         """Return the frames for subscribers that were there before the first notice."""
-        return [notice.frame for notice in settled(self._notices)]
+        return [notice.frame for notice in coalesced(self._notices)]
 
     def for_newcomers(self, connections: Iterable[Connection]) -> Iterator[tuple[list[Connection], list[bytes]]]:
         """Return the frames for subscribers that came meanwhile, together for those with the same ones."""
@@ -62,14 +62,14 @@ class GatheredNotices:
         all_frames = None if self._has_removals else [notice.frame for notice in self._notices]
         for start, group in groups.items():
             if all_frames is None:
-                frames = [notice.frame for notice in settled(self._notices[start:])]
+                frames = [notice.frame for notice in coalesced(self._notices[start:])]
             else:
                 frames = all_frames[start:]
             if frames:
                 yield group, frames
 
 
-def settled(notices: list[MemberNotice]) -> list[MemberNotice]:
+def coalesced(notices: list[MemberNotice]) -> list[MemberNotice]:
     """Return the notices without those of users who came and went again.
 
     A user who went and came again is told as both, in this order: the info may be new.

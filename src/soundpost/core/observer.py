@@ -75,7 +75,7 @@ class Observer:
     def subscription_resumed(self, connection: Connection, channel: Channel, following: int) -> None:
         """Take note that a client goes on in a channel's history, and is sent ``following`` events it had missed."""
 
-    def gap_told(self, connection: Connection, channel: Channel, reason: str) -> None:
+    def gap_sent(self, connection: Connection, channel: Channel, reason: str) -> None:
         """Take note that a client was told that it missed events which are not kept any more."""
 
     def refused(self, refusal: RefusalLine, connection: Connection | None) -> None:

@@ -141,7 +141,7 @@ class PendingSubscriptions:
             connection.end(codes.OVER_CAPACITY, "Too fast: your subscriptions are not settled yet")
 
 
-def _settled(connection: Connection) -> PendingSubscriptions | None:
+def _take_waiting(connection: Connection) -> PendingSubscriptions | None:
     """Take the waiting actions from a connection; None while a subscription is pending, or if there are none.
 
     A function of its own: where an attribute is set to None, compiled code takes it to stay None.
@@ -155,7 +155,7 @@ def _settled(connection: Connection) -> PendingSubscriptions | None:
 
 def handle_waiting(connection: Connection) -> None:
     """Run the actions that waited, unless a subscription is still pending; a few in each loop turn."""
-    pending = _settled(connection)
+    pending = _take_waiting(connection)
     if pending is None:
         return
     for number, action in enumerate(pending.waiting):

@@ -43,7 +43,7 @@ def publish(
     outgoing = _outgoing(channel, event, data, except_socket_id, ephemeral, event_id, key_id if event_id else None)
     node.peers.publish(app.id, outgoing)
     if node.observers:
-        _tell_observers(app, (outgoing,))
+        _notify_observers(app, (outgoing,))
 
 
 def publish_once(
@@ -68,11 +68,11 @@ def publish_once(
 def _note(app: App, events: list[OutgoingEvent], then: Callable[[Reception], None], reception: Reception) -> None:
     if reception == "new":
         app.figures.events += len(events)
-        _tell_observers(app, events)
+        _notify_observers(app, events)
     then(reception)
 
 
-def _tell_observers(app: App, events: Iterable[OutgoingEvent]) -> None:
+def _notify_observers(app: App, events: Iterable[OutgoingEvent]) -> None:
     for observer in app.node.observers:
         for event in events:
             observer.event_published(app, event)

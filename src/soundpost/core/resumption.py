@@ -264,15 +264,15 @@ def begin(connection: Connection, channel: Channel, after: str) -> None:
 def tell_gap(channel: Channel, reason: str, position: str) -> None:
     """Tell all subscribers that can resume of a gap; who reads the history reads on behind it."""
     channel.flush()  # what came before the gap
-    told = list(channel.resumable or ())
-    channel.app.figures.gaps += len(told)
+    subscribers = list(channel.resumable or ())
+    channel.app.figures.gaps += len(subscribers)
     frame = messages.gap(channel.name, reason, position)
-    channel.app.node.outbox.write(channel, told, frame)
+    channel.app.node.outbox.write(channel, subscribers, frame)
     for connection in () if channel.replays is None else list(channel.replays.readers):
         channel.app.node.outbox.send_to(channel, connection)  # its next piece must not overtake the gap
         begin(connection, channel, position)
     if channel.app.node.observers:
-        for connection in told:
+        for connection in subscribers:
             _observe_gap(connection, channel, reason, frame)
 
 
@@ -286,4 +286,4 @@ def _send_gap(connection: Connection, channel: Channel, reason: str, position: s
 def _observe_gap(connection: Connection, channel: Channel, reason: str, frame: bytes) -> None:
     for observer in channel.app.node.observers:
         observer.message_sent(connection, frame)
-        observer.gap_told(connection, channel, reason)
+        observer.gap_sent(connection, channel, reason)

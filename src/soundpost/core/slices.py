@@ -1,4 +1,4 @@
-"""Work on very many things, for some milliseconds in each loop turn: the loop does other work in between."""
+"""Work on very many items, for some milliseconds in each loop turn: the loop does other work in between."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ TURN: Final = 0.003
 
 
 def in_slices(
-    things: Iterable[T],
+    items: Iterable[T],
     work: Callable[[T], None],
     call_soon: CallSoon,
     *,
     then: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> None:
-    """Do the work on each thing in order, then call back; the first slice is done before the function returns.
+    """Do the work on each item in order, then call back; the first slice is done before the function returns.
 
-    ``things`` must stay as they are meanwhile, so give a list of what may change. ``clock`` is in seconds.
+    ``items`` must stay as they are meanwhile, so give a list of what may change. ``clock`` is in seconds.
     """
-    left = iter(things)
+    left = iter(items)
 
     def go_on() -> None:
         until = clock() + TURN
-        for thing in left:
-            work(thing)
+        for item in left:
+            work(item)
             if clock() >= until:
                 call_soon(go_on)
                 return
@@ -65,16 +65,16 @@ class TurnBudget:
         else:
             self._waiting.append(work)
 
-    def each(self, things: Iterable[T], work: Callable[[T], None], *, then: Callable[[], None] = lambda: None) -> None:
-        """Do the work on each thing in order, then call back; other work of this kind has its turn in between.
+    def each(self, items: Iterable[T], work: Callable[[T], None], *, then: Callable[[], None] = lambda: None) -> None:
+        """Do the work on each item in order, then call back; other work of this kind has its turn in between.
 
-        ``things`` must stay as they are meanwhile, so give a list of what may change.
+        ``items`` must stay as they are meanwhile, so give a list of what may change.
         """
-        left = iter(things)
+        left = iter(items)
 
         def go_on() -> None:
-            for thing in left:
-                work(thing)
+            for item in left:
+                work(item)
                 if not self._has_time():
                     self._waiting.append(go_on)
                     return

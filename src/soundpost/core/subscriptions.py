@@ -172,7 +172,7 @@ def _confirm(request: Subscribe, connection: Connection, channel: Channel, snaps
         figures.resumptions += 1
     for observer in channel.app.node.observers:
         if history.gap is not None:
-            observer.gap_told(connection, channel, history.gap)
+            observer.gap_sent(connection, channel, history.gap)
         elif resumed is not None:
             observer.subscription_resumed(connection, channel, resumed)
     if history.following:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LASTS: Final = 30
 """Seconds after which a tail ends that is not started again."""
 _MAX_SOCKETS: Final = 1_000
-_SIGNS_OF_LIFE: Final = (messages.PING, messages.PONG)
+_HEARTBEATS: Final = (messages.PING, messages.PONG)
 _MAX_SIGN_LENGTH: Final = 64
 _TEXT: Final = b"\x81"
 """First byte of a text frame."""
@@ -86,7 +86,7 @@ class Tail(Observer):
 
     def message_received(self, connection: Connection, payload: bytes) -> None:
         """Show a message of a client."""
-        if self._shows(connection) and self._needle in payload and not self._is_sign_of_life(payload):
+        if self._shows(connection) and self._needle in payload and not self._is_heartbeat(payload):
             self._add_message("received", connection, payload)
 
     def message_sent(self, connection: Connection, frame: bytes) -> None:
@@ -95,7 +95,7 @@ class Tail(Observer):
             self._shows(connection)
             and self._needle in frame
             and frame[:1] == _TEXT
-            and (self._user_id or self._socket_id or frame not in _SIGNS_OF_LIFE)
+            and (self._user_id or self._socket_id or frame not in _HEARTBEATS)
         ):
             self._add_message("sent", connection, frame_payload(frame))
 
@@ -121,7 +121,7 @@ class Tail(Observer):
             events = "event follows" if following == 1 else "events follow"
             self._add("resumed", connection, channel=channel.name, detail=f"{following} {events}")
 
-    def gap_told(self, connection: Connection, channel: Channel, reason: str) -> None:
+    def gap_sent(self, connection: Connection, channel: Channel, reason: str) -> None:
         """Show that a client missed events which are not kept any more."""
         if self._shows(connection) and self._matches(channel.name):
             self._add("gap", connection, channel=channel.name, detail=reason)
@@ -177,7 +177,7 @@ class Tail(Observer):
             )
         return any(channel.gets_last(connection) for connection in connections)
 
-    def _is_sign_of_life(self, payload: bytes) -> bool:
+    def _is_heartbeat(self, payload: bytes) -> bool:
         """Return whether a message is a ping or pong, of which an app may have very many."""
         if self._user_id or self._socket_id or len(payload) > _MAX_SIGN_LENGTH:
             return False

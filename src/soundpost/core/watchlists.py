@@ -38,11 +38,11 @@ class Watched:
 class Watchlist:
     """The users whom one client watches."""
 
-    __slots__ = ("is_told", "user_ids")
+    __slots__ = ("has_state", "user_ids")
 
     def __init__(self, user_ids: Sequence[str]) -> None:
         self.user_ids = user_ids
-        self.is_told = False
+        self.has_state = False
         """True once the client was told who is online: from then on it gets the changes."""
 
 
@@ -92,7 +92,7 @@ def begin(connection: Connection, user_ids: Sequence[str]) -> None:
             watched = app.watched[user_id] = asked[user_id] = Watched()
         watched.watchers[connection] = None
     if all(app.watched[user_id].is_online is not None for user_id in user_ids):
-        _tell_state(connection, watchlist)
+        _send_state(connection, watchlist)
     else:  # answers come in the order of the questions, so this one comes behind all that are on their way
         app.node.peers.watch(app.settings.id, list(asked), partial(_answered, connection, watchlist, asked))
 
@@ -101,14 +101,14 @@ def _answered(connection: Connection, watchlist: Watchlist, asked: dict[str, Wat
     for user_id, watched in asked.items():
         watched.is_online = user_id in online
     if connection.app.watchlists.get(connection) is watchlist:
-        _tell_state(connection, watchlist)
+        _send_state(connection, watchlist)
 
 
-def _tell_state(connection: Connection, watchlist: Watchlist) -> None:
+def _send_state(connection: Connection, watchlist: Watchlist) -> None:
     watched = connection.app.watched
     online = [user_id for user_id in watchlist.user_ids if watched[user_id].is_online]
     offline = [user_id for user_id in watchlist.user_ids if not watched[user_id].is_online]
-    watchlist.is_told = True
+    watchlist.has_state = True
     connection.send(messages.watchlist_events(online, offline))
 
 
@@ -137,7 +137,7 @@ def change(app: App, user_id: str, is_online: bool) -> None:
         return
     watched.is_online = is_online
     frame = messages.watchlist_events([user_id], []) if is_online else messages.watchlist_events([], [user_id])
-    watchers = [connection for connection in watched.watchers if app.watchlists[connection].is_told]
+    watchers = [connection for connection in watched.watchers if app.watchlists[connection].has_state]
     for observer in app.node.observers:
         for connection in watchers:
             observer.message_sent(connection, frame)

@@ -202,7 +202,7 @@ class Webhooks:
     def _add(self, handler: Handler) -> None:
         for number, each in enumerate(self._handlers):
             if str(each) == str(handler):
-                if _place(each) != _place(handler):
+                if _definition(each) != _definition(handler):
                     raise RouteError(
                         f"webhook handler {handler}: another function has this name: give each handler its own name, "
                         "which is needed when an event is sent again"
@@ -249,7 +249,7 @@ def _same(call: Callable[[], Any]) -> Callable[[], Any]:
     return call
 
 
-def _place(handler: Handler) -> object:
+def _definition(handler: Handler) -> object:
     """Return where a handler's function is written: file and line; the function itself if it is none of Python's."""
     callback = inspect.unwrap(handler.callback)
     code = getattr(callback, "__code__", None)

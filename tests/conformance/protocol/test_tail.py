@@ -158,7 +158,7 @@ def test_a_slow_client_a_gap_and_a_resumption_are_shown(stage: Stage) -> None:
     room = stage.app.channels["room"]
 
     observer.output_overflowed(client)
-    observer.gap_told(client, room, "age")
+    observer.gap_sent(client, room, "age")
     observer.subscription_resumed(client, room, 1)
 
     found = [(line.what, line.channel, line.detail) for line in shown.read()]

@@ -45,20 +45,20 @@ def telling(answer: Callable[[], Response | PendingResponse], request: Request, 
 
 
 def with_errors(
-    answer: Response | PendingResponse, places: list[int], errors: dict[int, ApiError]
+    answer: Response | PendingResponse, indexes: list[int], errors: dict[int, ApiError]
 ) -> Response | PendingResponse:
-    """Return the answer to the events at some ``places`` of a batch with errors at the other places."""
+    """Return the answer to the events at some ``indexes`` of a batch with errors at the other indexes."""
 
     def joined(response: Response) -> Response:
         if response.status != 200:
             return response
         value = read_object(response.body)
-        found: list[dict[str, Any]] = [{} for _ in range(len(places) + len(errors))]
-        for place, own in zip(places, value.get("batch", ()), strict=False):
-            found[place] = own
-        for place, error in errors.items():
-            found[place] = {"error": error.message, "status": error.status}
-        return response._replace(body=encode(value | {"batch": found}))
+        results: list[dict[str, Any]] = [{} for _ in range(len(indexes) + len(errors))]
+        for index, own in zip(indexes, value.get("batch", ()), strict=False):
+            results[index] = own
+        for index, error in errors.items():
+            results[index] = {"error": error.message, "status": error.status}
+        return response._replace(body=encode(value | {"batch": results}))
 
     return _changed(answer, joined)
 

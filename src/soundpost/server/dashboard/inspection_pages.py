@@ -71,7 +71,7 @@ class InspectionPages:
             GetConnection(app_id=request.names["app"], socket_id=request.names["socket"])
         )
         if not found.reply.connections:
-            raise _gone(request, found.missing)
+            raise _not_found(request, found.missing)
         line = msgspec.to_builtins(found.reply.connections[0])
         return json_answer(line | {"missing": found.missing})
 
@@ -82,7 +82,7 @@ class InspectionPages:
             CloseConnection(app_id=request.names["app"], socket_id=request.names["socket"])
         )
         if not found.reply.found:
-            raise _gone(request, found.missing)
+            raise _not_found(request, found.missing)
         return AdminResponse(204)
 
     async def list_refusals(self, request: AdminRequest) -> Answer:
@@ -95,10 +95,10 @@ def _page(name: str, lines: Sequence[object], found: Joined[ChannelPage] | Joine
     return json_answer({name: lines, "total": found.reply.total, "next": found.next, "missing": found.missing})
 
 
-def _gone(request: AdminRequest, missing: list[str]) -> AdminError:
+def _not_found(request: AdminRequest, missing: list[str]) -> AdminError:
     socket_id = request.names["socket"]
-    silent = f"; {', '.join(missing)} did not answer, and may have it" if missing else ""
-    return AdminError(404, f"There is no connection {socket_id[:100]!a} now{silent}")
+    unanswered = f"; {', '.join(missing)} did not answer, and may have it" if missing else ""
+    return AdminError(404, f"There is no connection {socket_id[:100]!a} now{unanswered}")
 
 
 def _text(request: AdminRequest, name: str) -> str:

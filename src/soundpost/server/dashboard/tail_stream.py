@@ -15,7 +15,7 @@ MAX_TAILS: Final = 20
 """Tails at a time."""
 _MAX_LINES: Final = 1_000
 """Lines that wait for a browser; further ones are left out, and counted."""
-_SILENCE: Final = 5.0
+_KEEPALIVE: Final = 5.0
 _MAX_LENGTH: Final = 500
 
 
@@ -72,7 +72,7 @@ class _PendingLines:
     async def next(self) -> bytes:
         """Return all that waits as one message, as soon as there is anything; a comment after some seconds without."""
         try:
-            async with asyncio.timeout(_SILENCE):
+            async with asyncio.timeout(_KEEPALIVE):
                 await self._some.wait()
         except TimeoutError:
             return ALIVE

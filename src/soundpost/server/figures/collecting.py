@@ -19,7 +19,7 @@ from soundpost.server.webhooks.figures import EndpointFigures
 if TYPE_CHECKING:
     from soundpost.backplane.redis import RedisBackplane
 
-_LIFE: Final = secrets.token_hex(6)
+_NODE_ID: Final = secrets.token_hex(6)
 
 
 def host_figures(
@@ -38,7 +38,7 @@ def host_figures(
     history_events, history_bytes = registry.kept()
     return HostFigures(
         name=socket.gethostname(),
-        node=_LIFE,
+        node=_NODE_ID,
         version=__version__,
         started_at=BEGAN,
         at=time.time(),

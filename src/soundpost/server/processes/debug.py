@@ -71,7 +71,7 @@ class MessageStream(Observer):
         events = "event follows" if following == 1 else "events follow"
         self._of_client(connection, "resumed", f"{channel.name}: {following} {events}")
 
-    def gap_told(self, connection: Connection, channel: Channel, reason: str) -> None:
+    def gap_sent(self, connection: Connection, channel: Channel, reason: str) -> None:
         """Print that a client missed events which are not kept any more."""
         self._of_client(connection, "gap", f"{channel.name}: {reason}")
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from conformance.protocol.stage import Stage
 from soundpost.core.connection import Connection
-from soundpost.core.gathered_notices import GatheredNotices, MemberNotice, settled
+from soundpost.core.gathered_notices import GatheredNotices, MemberNotice, coalesced
 
 
 def added(user: str, info: str = "") -> MemberNotice:
@@ -22,7 +22,7 @@ def removed(user: str) -> MemberNotice:
 
 def told(*notices: MemberNotice) -> str:
     """Return what a subscriber is told that was there before all of the notices."""
-    return " ".join(notice.frame.decode() for notice in settled(list(notices)))
+    return " ".join(notice.frame.decode() for notice in coalesced(list(notices)))
 
 
 def test_notices_keep_their_order() -> None:
