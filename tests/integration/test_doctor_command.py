@@ -34,7 +34,7 @@ from soundpost.tools.cli.framework_commands import run_command
 
 server = ApplicationServer(
     name="Django",
-    place="settings.SOUNDPOST",
+    location="settings.SOUNDPOST",
     app={{"id": "1", "key": "app-key", "secret": "app-secret"}},
     backend={{"host": "127.0.0.1", "port": {port}, "scheme": "http", "path": ""}},
     public={{}},

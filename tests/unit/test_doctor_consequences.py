@@ -15,9 +15,9 @@ PUBLIC: Final = parse_base_url("https://ws.example.com")
 
 
 def cause(
-    code: str, check: str, base_url: BaseUrl | None, found: str, at: BaseUrl | None = None, place: str = ""
+    code: str, check: str, base_url: BaseUrl | None, found: str, at: BaseUrl | None = None, location: str = ""
 ) -> str | None:
-    return cause_of(code, check, base_url, [EarlierFault(found, found, at, place)])
+    return cause_of(code, check, base_url, [EarlierFault(found, found, at, location)])
 
 
 FOLLOWS: Final = [
@@ -68,16 +68,16 @@ def test_what_is_a_fault_of_its_own(
 
 
 @pytest.mark.parametrize(
-    ("place", "check"),
+    ("location", "check"),
     [
         (".env: REVERB_SCHEME", "backend"),
         (".env: VITE_REVERB_SCHEME", "browser"),
         ("SOUNDPOST_PUBLIC_SCHEME", "browser"),
     ],
 )
-def test_scheme_and_port_lead_those_astray_who_read_them(place: str, check: str) -> None:
+def test_scheme_and_port_lead_those_astray_who_read_them(location: str, check: str) -> None:
     for each in ("browser", "backend"):
-        found = cause("port-speaks-tls", each, PUBLIC, "env-scheme-port-mismatch", None, place)
+        found = cause("port-speaks-tls", each, PUBLIC, "env-scheme-port-mismatch", None, location)
         assert (found is not None) == (each == check)
 
 

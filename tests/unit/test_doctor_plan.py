@@ -46,7 +46,7 @@ class Folder:
         for name, text in self.environ.items():
             monkeypatch.setenv(name, text)
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(path / "run"))
-        monkeypatch.setattr(doctor_plan, "_listens", lambda place: self.listens)
+        monkeypatch.setattr(doctor_plan, "_listens", lambda base_url: self.listens)
         return plan_of(DoctorOptions(env=tuple(map(Path, self.env)), **self.options))
 
 
@@ -232,7 +232,7 @@ def called(path: Path, public: dict[str, Any] | None = None, **changes: str) -> 
     """Be in a command of Django, whose settings have the app 5 and a server on port 18910."""
     server = ApplicationServer(
         name="Django",
-        place="settings.SOUNDPOST",
+        location="settings.SOUNDPOST",
         app={"id": "5", "key": "k5", "secret": "hill-2-copper", **changes},
         backend={"host": "127.0.0.1", "port": 18910, "scheme": "http", "path": ""},
         public=public or {},

@@ -125,7 +125,7 @@ def test_what_cannot_be_edited_safely_is_left_for_a_person(tmp_path: Path, text:
     text = f"from {framework.lower()} import {framework}\n{text}"
     (left,) = set_up(tmp_path, "main.py", text).manual_edits
     assert reason in left.reason
-    assert left.place == "main.py"
+    assert left.location == "main.py"
     assert f"from soundpost.{framework.lower()} import" in left.lines[0]
     assert ("sp.init_app(app)" in "\n".join(left.lines)) is (
         "create_app" in text or "    app" in text or "Proxy" in text
@@ -162,12 +162,12 @@ def test_the_lines_to_add_take_names_that_are_free(tmp_path: Path, text: str, li
 def test_a_module_that_cannot_be_parsed_is_likelier_than_one_further_below(tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text("from flask import Flask\napp = Flask(\n")
     (left,) = set_up(tmp_path, "tools/mock.py", FLASK).manual_edits
-    assert (left.place, left.reason) == ("tools/mock.py", "the application may be in main.py")
+    assert (left.location, left.reason) == ("tools/mock.py", "the application may be in main.py")
 
 
 def test_a_framework_that_is_named_but_not_there(tmp_path: Path) -> None:
     (left,) = set_up(tmp_path, "notes.txt", "", Framework.FLASK).manual_edits
-    assert (left.place, left.reason) == ("the module with your application", "no Flask application was found here")
+    assert (left.location, left.reason) == ("the module with your application", "no Flask application was found here")
 
 
 def test_an_extension_in_another_module_is_enough(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_a_package_is_imported_from_the_folder_above_it(tmp_path: Path) -> None:
 def test_equally_likely_modules_are_not_edited(tmp_path: Path) -> None:
     (tmp_path / "admin.py").write_text(FLASK)
     (left,) = set_up(tmp_path, "shop.py", FLASK).manual_edits
-    assert (left.place, left.reason) == ("admin.py or shop.py", "each of them makes an application")
+    assert (left.location, left.reason) == ("admin.py or shop.py", "each of them makes an application")
 
 
 def test_other_people_s_code_and_tests_do_not_count(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def set_up(directory: Path) -> Changes:
         write(change)
     again = plan_setup(find_project(directory)).changes
     assert again.files == []
-    assert [each.place for each in again.manual_edits] == [each.place for each in changes.manual_edits]
+    assert [each.location for each in again.manual_edits] == [each.location for each in changes.manual_edits]
     return changes
 
 
@@ -203,7 +203,7 @@ def test_credentials_in_the_settings_need_no_file(tmp_path: Path, given: str, sa
 
 
 @pytest.mark.parametrize(
-    ("files", "place", "reason"),
+    ("files", "location", "reason"),
     [
         ({"mysite__settings": "INSTALLED_APPS = ["}, "the settings, mysite.settings", "syntax error in line 1"),
         ({"mysite__settings": SETTINGS.replace("INSTALLED", "X")}, "mysite/settings.py", "sets no INSTALLED_APPS"),
@@ -219,16 +219,19 @@ def test_credentials_in_the_settings_need_no_file(tmp_path: Path, given: str, sa
     ],
 )  # fmt: skip
 def test_what_cannot_be_edited_safely_is_left_for_a_person(
-    tmp_path: Path, files: dict[str, str], place: str, reason: str
+    tmp_path: Path, files: dict[str, str], location: str, reason: str
 ) -> None:
     project(tmp_path, **files)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.py")}
     changes = set_up(tmp_path)
-    (left,) = [each for each in changes.manual_edits if each.place == place and reason in each.reason]
+    (left,) = [each for each in changes.manual_edits if each.location == location and reason in each.reason]
     assert "soundpost" in "".join(left.lines)
     changed = {change.path for change in changes.files}
-    if left.place.startswith("mysite/") and len([each for each in changes.manual_edits if each.place == place]) == 1:
-        path = tmp_path / left.place
+    if (
+        left.location.startswith("mysite/")
+        and len([each for each in changes.manual_edits if each.location == location]) == 1
+    ):
+        path = tmp_path / left.location
         assert path in changed or path.read_bytes() == before[path]
 
 
@@ -241,7 +244,7 @@ def test_a_read_only_file_and_a_link_to_the_outside_are_left_alone(tmp_path: Pat
     (directory / "mysite/urls.py").symlink_to(outside)
     (directory / "mysite/settings.py").chmod(0o444)
     changes = set_up(directory)
-    reasons = {each.place: each.reason for each in changes.manual_edits}
+    reasons = {each.location: each.reason for each in changes.manual_edits}
     assert reasons["mysite/settings.py"] == "it is read-only"
     assert reasons["mysite/urls.py"] == f"it is a link to {outside}, outside of this folder"
     assert outside.read_text() == URLS

@@ -18,8 +18,8 @@ class ApplicationServer:
 
     name: str
     """The application in messages: ``Django``."""
-    place: str
-    """The place of its settings in messages: ``settings.SOUNDPOST``."""
+    location: str
+    """The location of its settings, for messages: ``settings.SOUNDPOST``."""
     app: Mapping[str, str]
     """``id``, ``key`` and ``secret``."""
     backend: Mapping[str, Any]
@@ -38,7 +38,7 @@ class ApplicationServer:
         """Return the values that win over the environment and files: the app, and the addresses."""
         sections = {"app": self.app, "backend": self.backend, "public": self.public}
         return {
-            (section, name): Setting(value, self.place)
+            (section, name): Setting(value, self.location)
             for section, values in sections.items()
             for name, value in values.items()
             if value not in ("", None)
@@ -49,7 +49,7 @@ class ApplicationServer:
         if not self.is_here:
             return {}
         given = {name: self.backend.get(name) for name in _LISTENING}
-        return {("server", name): Setting(value, self.place) for name, value in given.items() if value}
+        return {("server", name): Setting(value, self.location) for name, value in given.items() if value}
 
     def other_port(self, port: int) -> str | None:
         """Return a warning if the application publishes to another port than a server on this machine has."""
@@ -58,6 +58,6 @@ class ApplicationServer:
             return None
         return (
             f"{self.name} publishes to port {published}, but this server listens on {port}, so its events "
-            f"do not arrive: set the port in {self.place}, or port under [server] in soundpost.toml, to {port}, "
+            f"do not arrive: set the port in {self.location}, or port under [server] in soundpost.toml, to {port}, "
             f"or let the server listen on {published}"
         )

@@ -31,10 +31,10 @@ def with_variables(apps: list[Values], variables: Values, warnings: list[str]) -
     ids = [app["app", "id"].value if ("app", "id") in app else "" for app in apps]
     index = ids.index(wanted.value) if wanted is not None and wanted.value in ids else 0
     if wanted is not None and ("app", "key") not in variables and "" not in ids and wanted.value not in ids:
-        raise ConfigurationError(f"{wanted.place}={wanted.value!r}: {no_such_app(wanted.value, ids)}")
+        raise ConfigurationError(f"{wanted.location}={wanted.value!r}: {no_such_app(wanted.value, ids)}")
     if wanted is not None and ids[index] not in ("", wanted.value):
         replaced = apps[index]["app", "id"]
-        warnings.append(f"{wanted.place}={wanted.value!r} takes the place of {replaced.place}={replaced.value!r}")
+        warnings.append(f"{wanted.location}={wanted.value!r} takes the place of {replaced.location}={replaced.value!r}")
     return [{**app, **variables} if number == index else app for number, app in enumerate(apps)]
 
 
@@ -49,23 +49,23 @@ def generated(options: Values) -> Values:
     return {**options, **{keys: Setting(value, "generated") for keys, value in fresh}}
 
 
-def build_apps(apps: Sequence[Values], places: Sequence[str], warnings: list[str]) -> tuple[AppSettings, ...]:
+def build_apps(apps: Sequence[Values], locations: Sequence[str], warnings: list[str]) -> tuple[AppSettings, ...]:
     """Return the apps. Raises ConfigurationError for an incomplete app, and for an id or key that occurs twice.
 
-    ``places`` has the name of each app in messages: a missing value has no place of its own.
+    ``locations`` has the name of each app in messages: a missing value has no location of its own.
     """
-    for app, place in zip(apps, places, strict=True):
-        _check_complete(app, place)
+    for app, location in zip(apps, locations, strict=True):
+        _check_complete(app, location)
         _replace_all_by_members(app, warnings)
         _check_allowed_origins(app)
         for keys in (("app", "id"), ("app", "key")):
             fault = identifier_fault(app[keys].value)
             if fault is not None:
-                raise ConfigurationError(f"{app[keys].place}={app[keys].value!r}: {fault}")
+                raise ConfigurationError(f"{app[keys].location}={app[keys].value!r}: {fault}")
         app_id = app["app", "id"]
         if not (app_id.value.isascii() and app_id.value.isdigit()):
             warnings.append(
-                f"{app_id.place}={app_id.value!r}: official Pusher SDKs want an app id of digits, such as 123456"
+                f"{app_id.location}={app_id.value!r}: official Pusher SDKs want an app id of digits, such as 123456"
             )
     for keys in (("app", "id"), ("app", "key")):
         _check_unique(apps, keys)
@@ -83,13 +83,13 @@ def nested(values: Values) -> dict[str, Any]:
     return result
 
 
-def _check_complete(app: Values, place: str) -> None:
+def _check_complete(app: Values, location: str) -> None:
     missing = [keys[1] for keys in _CREDENTIALS if keys not in app]
     if not missing:
         return
-    given = [app[keys].place for keys in _CREDENTIALS if keys in app]
-    if place:
-        raise ConfigurationError(f"{place}: {_and(missing)} missing: every app needs id, key and secret")
+    given = [app[keys].location for keys in _CREDENTIALS if keys in app]
+    if location:
+        raise ConfigurationError(f"{location}: {_and(missing)} missing: every app needs id, key and secret")
     reverb = any("REVERB_" in where for where in given)
     names = [_variable(name, reverb) for name in missing]
     raise ConfigurationError(f"{_and(given)} set, but {_and(names)} missing: an app needs id, key and secret")
@@ -107,12 +107,12 @@ def _variable(name: str, reverb: bool) -> str:
 def _replace_all_by_members(app: Values, warnings: list[str]) -> None:
     keys = ("app", "accept_client_events_from")
     if keys in app and app[keys].value == "all":
-        place = app[keys].place
+        location = app[keys].location
         warnings.append(
-            f"{place}='all' is taken as 'members': with 'all' everybody who has the app's key could publish to "
+            f"{location}='all' is taken as 'members': with 'all' everybody who has the app's key could publish to "
             "private channels without a subscription"
         )
-        app[keys] = Setting("members", place)
+        app[keys] = Setting("members", location)
 
 
 def _check_allowed_origins(app: Values) -> None:
@@ -120,7 +120,7 @@ def _check_allowed_origins(app: Values) -> None:
     missing = app.get(("app", "allow_missing_origin"))
     if keys in app and not app[keys].value and not (missing is not None and missing.value):
         raise ConfigurationError(
-            f"{app[keys].place}: allowed_origins is empty, so nobody could connect: write hosts ('example.com'), "
+            f"{app[keys].location}: allowed_origins is empty, so nobody could connect: write hosts ('example.com'), "
             "'*' for everybody, or set allow_missing_origin for clients other than browsers"
         )
 
@@ -132,5 +132,5 @@ def _check_unique(apps: Sequence[Values], keys: tuple[str, str]) -> None:
         first = seen.setdefault(setting.value, setting)
         if first is not setting:
             raise ConfigurationError(
-                f"{setting.place}={setting.value!r} is the same as {first.place}: each app needs its own"
+                f"{setting.location}={setting.value!r} is the same as {first.location}: each app needs its own"
             )

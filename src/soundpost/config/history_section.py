@@ -59,23 +59,23 @@ _HISTORY: Final = Tables(
 )
 
 
-def history_from(tables: Any, place: str, *, strict: bool = True) -> tuple[HistorySettings, ...]:
-    """Return the settings in a list of tables. Raises ConfigurationError; ``place`` begins its message.
+def history_from(tables: Any, location: str, *, strict: bool = True) -> tuple[HistorySettings, ...]:
+    """Return the settings in a list of tables. Raises ConfigurationError; ``location`` begins its message.
 
     Without ``strict`` a number may be a text, as one that comes from an environment variable is.
     """
-    return _HISTORY.entries(tables, place, strict=strict)
+    return _HISTORY.entries(tables, location, strict=strict)
 
 
-def history_from_text(text: str, place: str) -> tuple[HistorySettings, ...]:
+def history_from_text(text: str, location: str) -> tuple[HistorySettings, ...]:
     """Return the settings in a variable: patterns with commas between them, or a JSON list of tables.
 
     Raises ConfigurationError.
     """
     if text.startswith("["):
-        return _HISTORY.entries_of_json(text, place)
+        return _HISTORY.entries_of_json(text, location)
     patterns = [pattern.strip() for pattern in text.split(",") if pattern.strip()]
-    return (_HISTORY.entry({"channels": patterns}, place),)
+    return (_HISTORY.entry({"channels": patterns}, location),)
 
 
 def history_text(history: Sequence[HistorySettings]) -> str:

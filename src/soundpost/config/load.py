@@ -90,7 +90,7 @@ def load(
         warnings += file.warnings
         _add_missing(values, file.values)
         apps = file.apps
-    places = [file.app_place(number) for number in range(len(apps))] if file is not None and apps else [""]
+    locations = [file.app_location(number) for number in range(len(apps))] if file is not None and apps else [""]
     apps = with_variables(apps, app_values, warnings if application is None else [])
     fresh = have_no_credentials(apps) and not (file is not None and file.apps)
     both = (("environment", environ), (".env", dotenv))
@@ -116,7 +116,7 @@ def load(
         scaling=scaling,
         dashboard=_dashboard(values),
         metrics=_metrics(values),
-        apps=build_apps(apps, places, warnings),
+        apps=build_apps(apps, locations, warnings),
     )
     _refuse_shared_ports(settings)
     if application is None:
@@ -144,8 +144,8 @@ def _warnings_of_another_url(sources: Iterable[tuple[str, Mapping[str, str]]], s
         if app is not None:
             if app.value not in (each.id for each in settings.apps):
                 yield (
-                    f"{app.place} names app {app.value!r}, which this server does not have: applications here publish "
-                    "to that app, wherever it is"
+                    f"{app.location} names app {app.value!r}, which this server does not have: applications here "
+                    "publish to that app, wherever it is"
                 )
             return
 
@@ -156,11 +156,11 @@ def _command_line(overrides: Mapping[str, object], warnings: list[str]) -> Value
         if value is None:
             continue
         option = OPTIONS[tuple(name.split("."))]
-        place = f"command line: --{option.keys[-1].replace('_', '-')}"
-        values[option.keys] = Setting(from_toml(option, value, place, strict=not isinstance(value, str)), place)
+        location = f"command line: --{option.keys[-1].replace('_', '-')}"
+        values[option.keys] = Setting(from_toml(option, value, location, strict=not isinstance(value, str)), location)
         if option.is_secret and isinstance(value, str) and redacted_url(value) != value:
             warnings.append(
-                f"{place} has a password, which everybody on this machine sees in the list of processes: set "
+                f"{location} has a password, which everybody on this machine sees in the list of processes: set "
                 f"{option.variable}, or {option.variable}_FILE to a file with the URL"
             )
     return values
@@ -189,7 +189,7 @@ def _server(values: Values, fresh: bool) -> ServerSettings:
     tls = {keys[-1]: values[keys] for keys in values if keys[:2] == ("server", "tls")}
     for name in ("key", "passphrase"):
         if name in tls and tls[name].value and not ("certificate" in tls and tls["certificate"].value):
-            raise ConfigurationError(f"{tls[name].place} is set without a certificate: set tls.certificate too")
+            raise ConfigurationError(f"{tls[name].location} is set without a certificate: set tls.certificate too")
     server = msgspec.convert(nested(_section_values(values, "server")), ServerSettings)
     path = server.path.strip("/")
     # Without configured credentials, serve this machine only: the playground signs and publishes for every visitor.
@@ -207,7 +207,7 @@ def _dashboard(values: Values) -> DashboardSettings:
     dashboard = msgspec.convert(nested(_section_values(values, "dashboard")), DashboardSettings)
     if dashboard.is_on and dashboard.password_hash is None and not is_loopback_host(dashboard.host):
         raise ConfigurationError(
-            f"{values['dashboard', 'host'].place}={dashboard.host}: without a password the dashboard is for this "
+            f"{values['dashboard', 'host'].location}={dashboard.host}: without a password the dashboard is for this "
             "machine only, since everybody who reaches it sees all clients and can publish. Call 'soundpost "
             "dashboard password', and write the printed line below [dashboard]"
         )
@@ -218,7 +218,7 @@ def _metrics(values: Values) -> MetricsSettings:
     metrics = msgspec.convert(nested(_section_values(values, "metrics")), MetricsSettings)
     if metrics.is_on and metrics.token is None and not is_loopback_host(metrics.host):
         raise ConfigurationError(
-            f"{values['metrics', 'host'].place}={metrics.host}: without a token metrics are for this machine only, "
+            f"{values['metrics', 'host'].location}={metrics.host}: without a token metrics are for this machine only, "
             "since they name apps and webhooks. Set token below [metrics] (or SOUNDPOST_METRICS_TOKEN) to a long "
             "random text, such as 'openssl rand -hex 20' prints, and let Prometheus send it as its bearer token"
         )
@@ -252,8 +252,8 @@ def _warn_of_mixed_ports(values: Values, server: ServerSettings, warnings: list[
     host, port = values.get(("backend", "host")), values.get(("backend", "port"))
     if port is None or port.value == server.port or (host is not None and host.value not in LOCAL_HOSTS):
         return
-    listening = "REVERB_SERVER_PORT" if "REVERB_" in port.place else "SOUNDPOST_SERVER_PORT"
+    listening = "REVERB_SERVER_PORT" if "REVERB_" in port.location else "SOUNDPOST_SERVER_PORT"
     warnings.append(
-        f"{port.place}={port.value} is the port where applications publish, but this server listens on {server.port} "
-        f"({listening})"
+        f"{port.location}={port.value} is the port where applications publish, but this server listens on "
+        f"{server.port} ({listening})"
     )

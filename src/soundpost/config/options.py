@@ -72,13 +72,13 @@ class Option:
 
 
 class Setting(NamedTuple):
-    """The value of an option, and its place for messages (``environment: SOUNDPOST_SERVER_PORT``)."""
+    """The value of an option, and its location for messages (``environment: SOUNDPOST_SERVER_PORT``)."""
 
     value: Any
-    place: str
+    location: str
 
     def __repr__(self) -> str:
-        return f"Setting({self.place})"
+        return f"Setting({self.location})"
 
 
 Values = dict[Keys, Setting]

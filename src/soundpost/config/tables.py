@@ -46,48 +46,50 @@ class Tables(Generic[Entry]):
     read: Callable[[str, Any], Any] = _as_it_is
     """Function of key and value that returns the value in the form of the settings, or raises ValueError."""
 
-    def entries(self, tables: Any, place: str, *, strict: bool = True) -> tuple[Entry, ...]:
-        """Return the settings in a list of tables. Raises ConfigurationError; ``place`` begins its message.
+    def entries(self, tables: Any, location: str, *, strict: bool = True) -> tuple[Entry, ...]:
+        """Return the settings in a list of tables. Raises ConfigurationError; ``location`` begins its message.
 
         Without ``strict`` a number may be a text, as one that comes from an environment variable is.
         """
         if isinstance(tables, Struct | str | bytes | Mapping) or not isinstance(tables, Sequence):
-            raise ConfigurationError(f"{place}{self._shown(tables)}: {self._no_list(tables)}")
-        return tuple(self.entry(table, f"{place} no. {number}", strict) for number, table in enumerate(tables, start=1))
+            raise ConfigurationError(f"{location}{self._shown(tables)}: {self._no_list(tables)}")
+        return tuple(
+            self.entry(table, f"{location} no. {number}", strict) for number, table in enumerate(tables, start=1)
+        )
 
-    def entries_of_json(self, text: str, place: str) -> tuple[Entry, ...]:
+    def entries_of_json(self, text: str, location: str) -> tuple[Entry, ...]:
         """Return the settings in a JSON list of tables. Raises ConfigurationError."""
         try:
             tables = msgspec.json.decode(text)
         except msgspec.DecodeError as error:
-            raise ConfigurationError(f"{place}: not valid JSON: {error}. Write {self.in_variable}") from None
-        return self.entries(tables, place)
+            raise ConfigurationError(f"{location}: not valid JSON: {error}. Write {self.in_variable}") from None
+        return self.entries(tables, location)
 
-    def entry(self, table: Any, place: str, strict: bool = True) -> Entry:
+    def entry(self, table: Any, location: str, strict: bool = True) -> Entry:
         """Return the settings in one table. Raises ConfigurationError."""
         if isinstance(table, self.struct):  # made in Python, which checks no numbers
             table = msgspec.structs.asdict(table)
         if not isinstance(table, Mapping):
-            raise ConfigurationError(f"{place}{self._shown(table)}: {self._no_list(table)}")
+            raise ConfigurationError(f"{location}{self._shown(table)}: {self._no_list(table)}")
         for key in table:
             if key not in self.struct.__struct_fields__:
-                raise ConfigurationError(f"{place}: unknown key {str(key)!r}{self._hint(str(key))}")
+                raise ConfigurationError(f"{location}: unknown key {str(key)!r}{self._hint(str(key))}")
         needed = self.struct.__struct_fields__[0]
         if needed not in table:
-            raise ConfigurationError(f"{place}: {needed} is missing: write {self.first_line}")
-        values = {key: self._value(key, value, place, strict) for key, value in table.items()}
+            raise ConfigurationError(f"{location}: {needed} is missing: write {self.first_line}")
+        values = {key: self._value(key, value, location, strict) for key, value in table.items()}
         try:
             return self.struct(**values)
         except ConfigurationError as error:
-            raise ConfigurationError(f"{place}: {error}") from None
+            raise ConfigurationError(f"{location}: {error}") from None
 
-    def _value(self, key: str, value: Any, place: str, strict: bool) -> Any:
+    def _value(self, key: str, value: Any, location: str, strict: bool) -> Any:
         kind = next(field.type for field in msgspec.structs.fields(self.struct) if field.name == key)
         try:
             return msgspec.convert(self.read(key, value), kind, strict=strict)
         except (msgspec.ValidationError, ValueError):
             shown = key if key in self.secrets else f"{key}={redacted(value)}"
-            raise ConfigurationError(f"{place}: {shown}: expected {self.expected[key]}") from None
+            raise ConfigurationError(f"{location}: {shown}: expected {self.expected[key]}") from None
 
     def _shown(self, tables: Any) -> str:
         return "" if self.secrets and not isinstance(tables, bool | int | str) else f"={redacted(tables)}"

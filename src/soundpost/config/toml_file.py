@@ -1,4 +1,4 @@
-"""The file ``soundpost.toml``, with every key and value checked; each message names the place."""
+"""The file ``soundpost.toml``, with every key and value checked; each message names the location."""
 
 from __future__ import annotations
 
@@ -50,35 +50,35 @@ class TomlFile:
             raise ConfigurationError(
                 f"{self._shown}: apps is not a list of tables: write a line [[apps]] above each app"
             )
-        return [self._section("app", app, self.app_place(number)) for number, app in enumerate(value)]
+        return [self._section("app", app, self.app_location(number)) for number, app in enumerate(value)]
 
-    def app_place(self, number: int) -> str:
+    def app_location(self, number: int) -> str:
         """Return the name in messages of the app at index ``number``."""
         return f"{self._shown}: [[apps]] no. {number + 1}"
 
-    def _section(self, name: str, table: Any, place: str) -> Values:
+    def _section(self, name: str, table: Any, location: str) -> Values:
         if not isinstance(table, dict):
-            raise ConfigurationError(f"{place}={redacted(table)}: expected a table")
+            raise ConfigurationError(f"{location}={redacted(table)}: expected a table")
         options = section(name)
         values: Values = {}
-        for key, value in _flat(table, options, place):
+        for key, value in _flat(table, options, location):
             option = options.get(key)
             if option is None:
-                raise ConfigurationError(f"{place}: unknown key '{key}'{_hint(key, name)}")
-            values[option.keys] = Setting(self._value(option, value, f"{place}: {key}"), f"{place}: {key}")
+                raise ConfigurationError(f"{location}: unknown key '{key}'{_hint(key, name)}")
+            values[option.keys] = Setting(self._value(option, value, f"{location}: {key}"), f"{location}: {key}")
         return values
 
-    def _value(self, option: Option, value: Any, place: str) -> Any:
+    def _value(self, option: Option, value: Any, location: str) -> Any:
         try:
             filled = self._filled(value)
         except UnsetVariableError as error:
             raise ConfigurationError(
-                f"{place}: ${{{error}}} is used, but the environment variable {error} is not set: "
+                f"{location}: ${{{error}}} is used, but the environment variable {error} is not set: "
                 f"set it, or give a default as in ${{{error}:-…}}"
             ) from None
         if option.is_secret and filled == value:
             self._holds_secrets = True
-        return from_toml(option, filled, place, strict=filled == value)
+        return from_toml(option, filled, location, strict=filled == value)
 
     def _filled(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -100,15 +100,17 @@ class TomlFile:
             )
 
 
-def _flat(table: dict[str, Any], options: dict[str, Option], place: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(
+    table: dict[str, Any], options: dict[str, Option], location: str, prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
     """Return the values of nested tables by dotted name; a table is opened only if options have names below it."""
     for key, value in table.items():
         name = prefix + key
         inner = any(option.startswith(f"{name}.") for option in options)
         if isinstance(value, dict) and inner:
-            yield from _flat(value, options, place, f"{name}.")
+            yield from _flat(value, options, location, f"{name}.")
         elif inner:
-            raise ConfigurationError(f"{place}: {name} is a table: write {name} = {{ … }}")
+            raise ConfigurationError(f"{location}: {name} is a table: write {name} = {{ … }}")
         else:
             yield name, value
 

@@ -21,11 +21,11 @@ def values_of_url(variables: Mapping[str, str], source: str) -> Values:
     text = value_from_file(variables, _NAME, f"{source}: ") or plain_value(variables, _NAME)
     if not text:
         return {}
-    place = f"{source}: {_NAME}"
-    url = app_url_setting(text, place)
+    location = f"{source}: {_NAME}"
+    url = app_url_setting(text, location)
     app = {("app", "id"): url.app_id, ("app", "key"): url.key, ("app", "secret"): url.secret}
     backend = {"scheme": url.scheme, "host": url.host, "port": url.port, "path": url.path}
     values = {**app, **{("backend", name): value for name, value in backend.items() if value}}
     if url.scheme == "http" and is_loopback_host(url.host):
         values |= {("server", "port"): url.port, ("server", "path"): url.path}
-    return {keys: Setting(value, place) for keys, value in values.items()}
+    return {keys: Setting(value, location) for keys, value in values.items()}

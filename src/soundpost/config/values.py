@@ -57,21 +57,21 @@ _TABLES: Final = {
 """Options that are lists of tables, each with the functions that read it from tables and from a variable."""
 
 
-def from_text(option: Option, text: str, place: str) -> Any:
+def from_text(option: Option, text: str, location: str) -> Any:
     """Return the value of an environment variable, read as Laravel does; UNSET for an empty one.
 
     Outer quotes, which ``docker --env-file`` leaves in place, do not belong to the value. ``null`` and ``(null)`` make
     None of an option that may be None. Commas separate the items of a list. Raises ConfigurationError.
     """
     if not is_unicode(text) and option.keys not in _FILES:
-        raise ConfigurationError(f"{place}: the value is not UTF-8 text")
+        raise ConfigurationError(f"{location}: the value is not UTF-8 text")
     plain = unquoted(text)
     shape = _without_null(inspect.type_info(option.type))
     word = plain.lower()
     if option.keys == ("app", "allowed_origins") and (not word or word in NULL or word in EMPTY):
         raise ConfigurationError(
-            f"{place}={text!r} names nobody: write hosts (example.com,*.example.com), * for everybody, or remove the "
-            "variable"
+            f"{location}={text!r} names nobody: write hosts (example.com,*.example.com), * for everybody, or remove "
+            "the variable"
         )
     if word in NULL:
         return None if _may_be_null(option) else UNSET
@@ -82,7 +82,7 @@ def from_text(option: Option, text: str, place: str) -> Any:
             return UNSET
         plain = ""
     if option.keys in _TABLES:
-        return _TABLES[option.keys][1](plain, place) if plain else ()
+        return _TABLES[option.keys][1](plain, location) if plain else ()
     value: Any = plain
     if isinstance(shape, inspect.VarTupleType):
         value = [item.strip() for item in plain.split(",") if item.strip()]
@@ -90,21 +90,21 @@ def from_text(option: Option, text: str, place: str) -> Any:
         found = truth(plain)
         value = plain if found is None else found
     elif isinstance(shape, inspect.IntType) and not _WHOLE_NUMBER.fullmatch(plain):
-        raise ConfigurationError(f"{place}={text!r}: expected {expected(option)}")
-    return _convert(option, value, place, strict=False, written=text)
+        raise ConfigurationError(f"{location}={text!r}: expected {expected(option)}")
+    return _convert(option, value, location, strict=False, written=text)
 
 
-def from_toml(option: Option, value: Any, place: str, *, strict: bool = True) -> Any:
+def from_toml(option: Option, value: Any, location: str, *, strict: bool = True) -> Any:
     """Return the value of a key in ``soundpost.toml``. Raises ConfigurationError.
 
     A value that comes from environment variables is text, and read without ``strict``: ``"80"`` is a number then.
     """
-    return _convert(option, value, place, strict=strict, written=value)
+    return _convert(option, value, location, strict=strict, written=value)
 
 
-def _convert(option: Option, value: Any, place: str, *, strict: bool, written: Any) -> Any:
+def _convert(option: Option, value: Any, location: str, *, strict: bool, written: Any) -> Any:
     if option.keys in _TABLES:
-        return _TABLES[option.keys][0](value, place, strict=strict)
+        return _TABLES[option.keys][0](value, location, strict=strict)
     if option.keys == ("app", "accept_client_events_from") and value == "all":
         return "all"  # Reverb's value; load() says what becomes of it
     try:
@@ -112,17 +112,17 @@ def _convert(option: Option, value: Any, place: str, *, strict: bool, written: A
     except msgspec.ValidationError:
         shown = "" if option.is_secret else f"={redacted(written)}"
         hint = "; write it in quotes" if strict and _is_number_for_text(option, value) else ""
-        raise ConfigurationError(f"{place}{shown}: expected {expected(option)}{hint}") from None
+        raise ConfigurationError(f"{location}{shown}: expected {expected(option)}{hint}") from None
     if option.keys == ("app", "allowed_origins"):
-        _check_origins(converted, place)
+        _check_origins(converted, location)
     if option.keys == ("server", "trusted_proxies"):
-        _check_proxies(converted, place)
+        _check_proxies(converted, location)
     if converted and option.keys in _ADDRESSES:
         try:
             return _ADDRESSES[option.keys](converted)
         except AddressError as error:
-            raise ConfigurationError(f"{place}={error}") from None
-    return with_home(converted, place) if converted and option.keys in _FILES else converted
+            raise ConfigurationError(f"{location}={error}") from None
+    return with_home(converted, location) if converted and option.keys in _FILES else converted
 
 
 def _one_of(option: Option, value: Any) -> Any:
@@ -133,20 +133,20 @@ def _one_of(option: Option, value: Any) -> Any:
     return next((known for known in shape.values if str(known).lower() == value.lower()), value)
 
 
-def _check_origins(origins: tuple[str, ...], place: str) -> None:
+def _check_origins(origins: tuple[str, ...], location: str) -> None:
     try:
         check_origins(origins)
     except OriginError as error:
-        raise ConfigurationError(f"{place}: {error}") from None
+        raise ConfigurationError(f"{location}: {error}") from None
 
 
-def _check_proxies(proxies: tuple[str, ...], place: str) -> None:
+def _check_proxies(proxies: tuple[str, ...], location: str) -> None:
     for proxy in proxies:
         try:
             TrustedProxies([proxy])
         except ValueError:
             raise ConfigurationError(
-                f"{place}: {proxy!r} is neither an address (10.0.0.1) nor a network (10.0.0.0/8) nor '*'"
+                f"{location}: {proxy!r} is neither an address (10.0.0.1) nor a network (10.0.0.0/8) nor '*'"
             ) from None
 
 

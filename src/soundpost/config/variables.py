@@ -70,10 +70,10 @@ def read_variables(variables: Mapping[str, str], source: str, warnings: list[str
     return values
 
 
-def _put(values: Values, option: Option, text: str, place: str) -> None:
-    value: Any = from_text(option, text, place)
+def _put(values: Values, option: Option, text: str, location: str) -> None:
+    value: Any = from_text(option, text, location)
     if value is not UNSET:
-        values[option.keys] = Setting(value, place)
+        values[option.keys] = Setting(value, location)
 
 
 def _put_from_file(values: Values, option: Option, variables: Mapping[str, str], source: str) -> None:

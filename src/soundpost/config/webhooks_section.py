@@ -67,23 +67,23 @@ _WEBHOOKS: Final = Tables(
 )
 
 
-def webhooks_from(tables: Any, place: str, *, strict: bool = True) -> tuple[WebhookSettings, ...]:
-    """Return the settings in a list of tables. Raises ConfigurationError; ``place`` begins its message.
+def webhooks_from(tables: Any, location: str, *, strict: bool = True) -> tuple[WebhookSettings, ...]:
+    """Return the settings in a list of tables. Raises ConfigurationError; ``location`` begins its message.
 
     Without ``strict`` a number may be a text, as one that comes from an environment variable is.
     """
-    return _WEBHOOKS.entries(tables, place, strict=strict)
+    return _WEBHOOKS.entries(tables, location, strict=strict)
 
 
-def webhooks_from_text(text: str, place: str) -> tuple[WebhookSettings, ...]:
+def webhooks_from_text(text: str, location: str) -> tuple[WebhookSettings, ...]:
     """Return the settings in a variable: a URL, URLs with commas between them, or a JSON list of tables.
 
     Raises ConfigurationError.
     """
     if text.startswith("["):
-        return _WEBHOOKS.entries_of_json(text, place)
+        return _WEBHOOKS.entries_of_json(text, location)
     urls = [url for url in _BETWEEN_URLS.split(text.strip().rstrip(",")) if url]
-    return tuple(_WEBHOOKS.entry({"url": url}, place) for url in urls)
+    return tuple(_WEBHOOKS.entry({"url": url}, location) for url in urls)
 
 
 def webhooks_text(webhooks: Sequence[WebhookSettings]) -> str:

@@ -68,6 +68,6 @@ def is_placeholder(value: str) -> bool:
     return joined.startswith("your") and joined.removeprefix("your").removeprefix("app") in ("key", "secret")
 
 
-def is_place_of_secret(value: str) -> bool:
+def is_secret_placeholder(value: str) -> bool:
     """Return whether a value is what ``soundpost deploy`` prints in place of an app's secret."""
     return value.strip().startswith(("<secret-of-app-", "<secret of this app"))

@@ -104,17 +104,17 @@ def _lines(loaded: Loaded, backend: ServerAddress, browser: ServerAddress, *, sh
         secret = app.secret if _PLAIN.fullmatch(app.secret) else f"'{app.secret}'"
         return dotenv_lines(msgspec.structs.replace(app, secret=secret), backend, browser)
     # Not the secret itself: this is read over shoulders, and kept in logs.
-    place = _where(loaded)
+    location = _where(loaded)
     shown = msgspec.structs.replace(app, secret=f"<secret-of-app-{app.id}>")
-    fill_in = f"# Fill the secret in: it is in {place}. 'soundpost deploy env --show-secret' prints it."
+    fill_in = f"# Fill the secret in: it is in {location}. 'soundpost deploy env --show-secret' prints it."
     return f"{fill_in}\n{dotenv_lines(shown, backend, browser)}"
 
 
 def _where(loaded: Loaded) -> str:
-    """Return the place of the credentials: the last file that values came from."""
+    """Return the location of the credentials: the last file that values came from."""
     if not loaded.sources:
         application = calling_application().server
-        return application.place if application is not None else "the environment"
+        return application.location if application is not None else "the environment"
     return str((calling_application().directory / loaded.sources[-1]).absolute())
 
 

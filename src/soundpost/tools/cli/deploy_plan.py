@@ -51,8 +51,8 @@ def _unknown_to_the_service(loaded: Loaded, config: Path | None) -> str | None:
     if any((each.id, each.key, each.secret) == (app.id, app.key, app.secret) for each in service.settings.apps):
         return None
     return (
-        f"the server that is deployed reads soundpost.toml, .env and its environment, but not {calling.server.place}: "
-        f"write the id, key and secret of app {app.id} into one of them"
+        f"the server that is deployed reads soundpost.toml, .env and its environment, but not "
+        f"{calling.server.location}: write the id, key and secret of app {app.id} into one of them"
     )
 
 

@@ -21,7 +21,7 @@ from soundpost.tools.doctor.base_url import BaseUrl, parse_base_url
 from soundpost.tools.doctor.env_settings import EnvSettings
 from soundpost.tools.doctor.hosts import is_loopback, is_unspecified
 from soundpost.tools.doctor.plan import UnknownPublic
-from soundpost.tools.doctor.sourced_address import SourcedAddress, app_url_in, backend_in, places_of, public_in
+from soundpost.tools.doctor.sourced_address import SourcedAddress, app_url_in, backend_in, locations_of, public_in
 from soundpost.wire.addresses import is_loopback_host
 
 _OF_APPLICATIONS: Final = ("SOUNDPOST_PUBLIC_", "SOUNDPOST_BROADCAST_", "SOUNDPOST_URL", "SOUNDPOST_DELIVER")
@@ -42,10 +42,10 @@ class PublicHere(NamedTuple):
 
 def public_here(loaded: Loaded, here: EnvSettings, config: Path | None) -> PublicHere:
     """Return the address for browsers; ``here`` are the variables of environment and ``.env``."""
-    address = _place_of(browser_address(loaded))
+    address = _base_url_of(browser_address(loaded))
     public = loaded.public
     if any(part is not None for part in (public.host, public.port, public.scheme, public.path)):
-        source = places_of(here.public(part) for part in _PARTS) or _configured_public(config)
+        source = locations_of(here.public(part) for part in _PARTS) or _configured_public(config)
         is_known = public.host is not None or not _is_behind_a_proxy(loaded)
         return PublicHere(SourcedAddress(address, source), is_stated=is_known, is_known=is_known)
     frontend = public_in(here)
@@ -53,16 +53,16 @@ def public_here(loaded: Loaded, here: EnvSettings, config: Path | None) -> Publi
         return PublicHere(frontend, is_stated=False, is_known=True)
     application = calling_application().server
     if application is not None:
-        source = application.place
+        source = application.location
     else:
-        source = (loaded.backend.host is not None and _published_places(here)) or f"{config or FILE_NAME}: [server]"
+        source = (loaded.backend.host is not None and _published_locations(here)) or f"{config or FILE_NAME}: [server]"
     return PublicHere(SourcedAddress(address, source), is_stated=False, is_known=not _is_behind_a_proxy(loaded))
 
 
 def _configured_public(config: Path | None) -> str:
     application = calling_application().server
     if application is not None and any(application.public.values()):
-        return application.place
+        return application.location
     return f"{config or FILE_NAME}: public_url"
 
 
@@ -80,18 +80,18 @@ def backend_here(loaded: Loaded, here: EnvSettings) -> SourcedAddress | None:
     """Return the address to which applications publish; None for a server on a Unix socket only."""
     application = calling_application().server
     if application is not None:
-        return SourcedAddress(_place_of(published_address(loaded)), application.place)
+        return SourcedAddress(_base_url_of(published_address(loaded)), application.location)
     if app_url_in(here) is not None:
         return backend_in(here)
     if loaded.backend.host is None and loaded.settings.server.unix_socket is not None:
         return None
-    source = _published_places(here) or "the server's own address"
-    return SourcedAddress(_place_of(published_address(loaded)), source)
+    source = _published_locations(here) or "the server's own address"
+    return SourcedAddress(_base_url_of(published_address(loaded)), source)
 
 
 def inside_of(server: ServerSettings) -> BaseUrl:
     """Return the address at which the server listens, for programs of its machine."""
-    inside = _place_of(local_address(server))
+    inside = _base_url_of(local_address(server))
     if server.unix_socket is not None:
         inside = inside._replace(host="localhost", port=80, unix_socket=server.unix_socket)
     return inside
@@ -102,12 +102,12 @@ def running_here(plan: CheckPlan, loaded: Loaded) -> CheckPlan:
     running = find_running(None, loaded.settings.server.port)
     if running is None:
         return plan
-    place = parse_base_url(running.url)
+    base_url = parse_base_url(running.url)
     return replace(
         plan,
-        public=place,
-        backend=place,
-        inside=place,
+        public=base_url,
+        backend=base_url,
+        inside=base_url,
         settings=msgspec.structs.replace(loaded.settings, apps=()),  # each run has new credentials
         key=running.key,
         app_id=running.app_id,
@@ -154,12 +154,12 @@ def server_files(loaded: Loaded, config: Path | None) -> tuple[Path, ...]:
 
 
 def placeholders_in(loaded: Loaded, plan: CheckPlan) -> tuple[str, ...]:
-    """Return the places of secrets that are well-known examples, other than the files that are examined."""
+    """Return the locations of secrets that are well-known examples, other than the files that are examined."""
     application = calling_application().server
     own = "" if application is None else application.app["secret"]
     in_files = {value.text for file in plan.files for value in file.values.values()}
     return tuple(
-        f"the secret of app {app.id}" + (f" in {application.place}" if application and app.secret == own else "")
+        f"the secret of app {app.id}" + (f" in {application.location}" if application and app.secret == own else "")
         for app in loaded.settings.apps
         if is_placeholder(app.secret) and app.secret not in in_files
     )
@@ -179,9 +179,9 @@ def _is_behind_a_proxy(loaded: Loaded) -> bool:
     return has_name and is_loopback_host(server.host) and server.tls.certificate is None
 
 
-def _published_places(here: EnvSettings) -> str:
-    return places_of(here.backend(part) for part in ("HOST", "PORT", "SCHEME"))
+def _published_locations(here: EnvSettings) -> str:
+    return locations_of(here.backend(part) for part in ("HOST", "PORT", "SCHEME"))
 
 
-def _place_of(address: ServerAddress) -> BaseUrl:
+def _base_url_of(address: ServerAddress) -> BaseUrl:
     return BaseUrl(address.scheme, address.host, address.port, address.path)

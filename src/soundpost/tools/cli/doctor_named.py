@@ -51,13 +51,13 @@ def _credentials_in(env: EnvSettings) -> list[dict[str, Value]]:
     in_url = {} if url is None else {"app_id": url.app_id, "key": url.key, "secret": url.secret}
     return [
         {name: each for name, each in own.items() if each is not None},
-        {name: Value(text, value.place) for name, text in in_url.items()},
+        {name: Value(text, value.location) for name, text in in_url.items()},
         {"key": env.frontend("APP_KEY") or _NOTHING},
     ]
 
 
 def _first(name: str, sources: list[dict[str, Value]]) -> Value:
-    """Return the value of the first source that has one, without a place where none has."""
+    """Return the value of the first source that has one, without a location where none has."""
     given = (source[name] for source in sources if name in source)
     return next((each._replace(text=each.text.strip()) for each in given if each.text.strip()), _NOTHING)
 
@@ -70,8 +70,8 @@ def _address_and_key(options: DoctorOptions) -> tuple[SourcedAddress | None, Val
     address = _base_url_of(options.url, "--url")
     head, found, key = urlsplit(options.url).path.rpartition("/app/")
     if found and key:
-        place: BaseUrl = address.base_url._replace(path=head.rstrip("/"))
-        return SourcedAddress(place, "--url"), given if given.text else Value(unquote(key), "--url")
+        base_url: BaseUrl = address.base_url._replace(path=head.rstrip("/"))
+        return SourcedAddress(base_url, "--url"), given if given.text else Value(unquote(key), "--url")
     return address, given
 
 

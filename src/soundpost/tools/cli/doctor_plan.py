@@ -56,7 +56,11 @@ def plan_of(options: DoctorOptions) -> CheckPlan:
         key=named.key.text,
         app_id=named.app_id.text,
         secret=named.secret.text,
-        credential_sources={"key": named.key.place, "app_id": named.app_id.place, "secret": named.secret.place},
+        credential_sources={
+            "key": named.key.location,
+            "app_id": named.app_id.location,
+            "secret": named.secret.location,
+        },
         origin=options.origin or page_in(EnvSettings(files)),
         verify=not options.insecure,
         slow=options.slow,
@@ -105,7 +109,7 @@ def _with_configuration(plan: CheckPlan, options: DoctorOptions, here: EnvSettin
     if app is not None:
         plan = replace(plan, key=plan.key or app.key, app_id=plan.app_id or app.id, secret=plan.secret or app.secret)
         if application is not None and not is_app_named:
-            plan = replace(plan, credential_sources=dict.fromkeys(("key", "app_id", "secret"), application.place))
+            plan = replace(plan, credential_sources=dict.fromkeys(("key", "app_id", "secret"), application.location))
     if application is not None and application.site_url:
         return _of_embedded_server(plan, options, here, loaded, application)
     inside = inside_of(loaded.settings.server)
@@ -133,7 +137,7 @@ def _of_embedded_server(
     plan: CheckPlan, options: DoctorOptions, here: EnvSettings, loaded: Loaded, application: ApplicationServer
 ) -> CheckPlan:
     """Return the plan for a server that is embedded in the application's site: no other server runs here."""
-    site = SourcedAddress(parse_base_url(application.site_url), f"{application.place}: the site's address")
+    site = SourcedAddress(parse_base_url(application.site_url), f"{application.location}: the site's address")
     public = public_here(loaded, here, options.config)
     plan = _with_addresses(plan, public.address if public.is_stated else site, site)
     return replace(plan, is_embedded=True, placeholders=placeholders_in(loaded, plan))
@@ -165,9 +169,9 @@ def _is_examined(plan: CheckPlan, options: DoctorOptions, inside: BaseUrl, *, is
     return is_known and _listens(inside)
 
 
-def _listens(place: BaseUrl) -> bool:
+def _listens(base_url: BaseUrl) -> bool:
     try:
-        connect(place, look_up_addresses(place), 1.0).sock.close()
+        connect(base_url, look_up_addresses(base_url), 1.0).sock.close()
     except FaultFound:
         return False
     return True

@@ -34,10 +34,10 @@ _ASK_THE_SITE: Final = ("listen", "history")
 """Commands that get the address of a site with an embedded server."""
 
 
-def application_server(name: str, place: str, settings: BroadcastSettings) -> ApplicationServer | None:
+def application_server(name: str, location: str, settings: BroadcastSettings) -> ApplicationServer | None:
     """Return the server of an application's default connection; None without a connection to a server.
 
-    ``name`` and ``place`` are the application and its settings in messages. Raises ConfigurationError.
+    ``name`` and ``location`` are the application and its settings in messages. Raises ConfigurationError.
     """
     from soundpost.broadcasting.browser.echo_options import is_internal
     from soundpost.config.application import ApplicationServer
@@ -49,7 +49,7 @@ def application_server(name: str, place: str, settings: BroadcastSettings) -> Ap
     scheme = None if public.tls is None else "https" if public.tls else "http"
     return ApplicationServer(
         name=name,
-        place=place,
+        location=location,
         app={"id": connection.app_id, "key": connection.key, "secret": connection.secret},
         backend={part: getattr(connection, part) for part in ("host", "port", "scheme", "path")},
         public={"host": public.host, "port": public.port, "scheme": scheme, "path": public.path},
@@ -59,7 +59,7 @@ def application_server(name: str, place: str, settings: BroadcastSettings) -> Ap
 
 
 def arguments_for_embedded(
-    command: str, arguments: Sequence[str], settings: BroadcastSettings, place: str
+    command: str, arguments: Sequence[str], settings: BroadcastSettings, location: str
 ) -> list[str]:
     """Return the arguments of a command; for a site that is the server itself, with the site's address.
 
@@ -73,7 +73,7 @@ def arguments_for_embedded(
         command == "webhooks" and "status" in arguments
     ):
         raise ConfigurationError(
-            f"the driver in {place} is 'embedded': the site itself is the server, at {connection.site_url}. It "
+            f"the driver in {location} is 'embedded': the site itself is the server, at {connection.site_url}. It "
             f"starts, restarts and stops with the site. So there is no '{command}'; 'soundpost listen' and "
             "'soundpost doctor' ask the site. A server in a process of its own needs the driver 'soundpost'"
         )

@@ -110,8 +110,8 @@ def _lines(
     query = {"order": "newest"} if newest_first else {}
     left = limit
     while True:
-        place = {} if after is None else {"after": after}
-        page = driver.request("GET", _path(channel), {**query, **place, "limit": str(min(left, _PAGE))})
+        position = {} if after is None else {"after": after}
+        page = driver.request("GET", _path(channel), {**query, **position, "limit": str(min(left, _PAGE))})
         found = history_of(page, opener(None))
         if found.gap is not None:
             _say(f"events after {after} are not kept any more ({found.gap}); go on after {found.position}")

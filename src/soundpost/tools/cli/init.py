@@ -116,8 +116,8 @@ def _show(setup: Setup, directory: Path) -> None:
 
     project, files = setup.project, setup.changes.files
     if project.framework is not Framework.NONE:
-        place = f": {shown(project.files[0], directory)}" if project.files else ""
-        typer.secho(printable(f"{project.framework.display_name}{place}"), bold=True)
+        location = f": {shown(project.files[0], directory)}" if project.files else ""
+        typer.secho(printable(f"{project.framework.display_name}{location}"), bold=True)
     for line in summary(setup.changes, directory):
         typer.echo(f"  {line}")
     for change in files:
@@ -147,12 +147,12 @@ def _write(changes: Changes, directory: Path) -> None:
         try:
             write(change)
         except UneditableError as error:
-            place = shown(change.path, directory)
+            location = shown(change.path, directory)
             if change.private:
-                raise ConfigurationError(f"{place}: {error}") from None
+                raise ConfigurationError(f"{location}: {error}") from None
             changes.files.remove(change)
             lines = change.manual_edit.lines if change.manual_edit else tuple(change.after.decode().splitlines())
-            changes.manual_edits.append(ManualEdit(place, str(error), lines))
+            changes.manual_edits.append(ManualEdit(location, str(error), lines))
 
 
 def _finish(setup: Setup, directory: Path) -> None:

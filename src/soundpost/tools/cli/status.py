@@ -43,12 +43,12 @@ def status(
 
 
 def _lines(status: Status, user: str) -> list[str]:
-    place = status.unix_socket or f"{status.host}:{status.port}"
+    address = status.unix_socket or f"{status.host}:{status.port}"
     state = "draining" if status.draining else "serving"
     owner = f" of user {user}" if user else ""
     duration = _duration(status.started_at)
     lines = [
-        f"soundpost {status.version}, process {status.pid}{owner}, {state} at {place} for {duration}",
+        f"soundpost {status.version}, process {status.pid}{owner}, {state} at {address} for {duration}",
         f"connections: {status.connections:,}",
     ]
     lines += [

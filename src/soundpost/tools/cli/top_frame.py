@@ -59,7 +59,7 @@ def _shares(sections: Sequence[_Section], room: int | None) -> list[int]:
         return wanted
     shares = [min(1, each) for each in wanted]
     while sum(shares) < room and shares != wanted:
-        shortest = min((share, place) for place, share in enumerate(shares) if share < wanted[place])
+        shortest = min((share, index) for index, share in enumerate(shares) if share < wanted[index])
         shares[shortest[1]] += 1
     return shares
 

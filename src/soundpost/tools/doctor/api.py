@@ -99,14 +99,14 @@ class Api(NamedTuple):
             return clock_fault("clock-skew", skew)
         if "ignature" in text:
             clock = "" if skew is None else f" (it is not the clock, which differs by {_seconds(skew)})"
-            place = self.plan.credential_sources.get("secret", "")
+            location = self.plan.credential_sources.get("secret", "")
             return FaultFound(
                 "app-secret-wrong",
-                FROM_REVERB_VARIABLES if "REVERB_" in place else "",
+                FROM_REVERB_VARIABLES if "REVERB_" in location else "",
                 app_id=self.plan.app_id,
                 clock=clock,
                 source=self.plan.source_of("secret"),
-                to=f" to {place}" if place else "",
+                to=f" to {location}" if location else "",
             )
         return self._other(response)
 

@@ -74,7 +74,9 @@ def _without_slash(plan: CheckPlan, base_url: BaseUrl) -> list[FaultFound]:
     except FaultFound as found:
         asked = f"{without.path}/apps/{plan.app_id}"
         return [
-            FaultFound("laravel-path-without-slash", place=value.place, value=prefix, asked=asked, reason=found.message)
+            FaultFound(
+                "laravel-path-without-slash", location=value.location, value=prefix, asked=asked, reason=found.message
+            )
         ]
     return []
 

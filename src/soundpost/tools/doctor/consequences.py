@@ -89,7 +89,7 @@ class EarlierFault(NamedTuple):
     cause: str
     """Id of the fault behind it: the one that was reported, or its own cause."""
     base_url: BaseUrl | None
-    place: str
+    location: str
     """Setting that the fault names; empty if it names none."""
 
 
@@ -138,7 +138,7 @@ def _comes_of_scheme_and_port(code: str, check: str, base_url: BaseUrl | None, b
     """Return whether a scheme and a port that do not belong together lead the walk astray."""
     if before.found != "env-scheme-port-mismatch" or code not in _WRONG_PORT_OR_SCHEME:
         return False
-    is_public = not before.place.rpartition(": ")[2].startswith(("SOUNDPOST_SCHEME", "REVERB_SCHEME"))
+    is_public = not before.location.rpartition(": ")[2].startswith(("SOUNDPOST_SCHEME", "REVERB_SCHEME"))
     return check == ("browser" if is_public else "backend")
 
 

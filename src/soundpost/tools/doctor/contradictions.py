@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-from soundpost.environment.placeholders import is_place_of_secret, is_placeholder
+from soundpost.environment.placeholders import is_placeholder, is_secret_placeholder
 from soundpost.tools.doctor.dotenv import EnvFile, Value
 from soundpost.tools.doctor.env_settings import BUILT_IN, FRONTENDS, EnvSettings
 from soundpost.tools.doctor.findings import FaultFound
@@ -34,18 +34,18 @@ def _leaks(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFou
     for name, value in env.every():
         is_ours = re.search(r"(REVERB|SOUNDPOST|PUSHER)\w*SECRET", name) is not None
         if name.startswith(BUILT_IN) and value.text and (value.text in secrets or is_ours):
-            yield FaultFound("env-secret-in-frontend", place=value.place)
+            yield FaultFound("env-secret-in-frontend", location=value.location)
 
 
 def _placeholders(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFound]:
     for value in env.all_named("SOUNDPOST_APP_SECRET", "REVERB_APP_SECRET", "PUSHER_APP_SECRET"):
-        if is_place_of_secret(value.text):
-            yield FaultFound("secret-not-filled-in", place=value.place)
+        if is_secret_placeholder(value.text):
+            yield FaultFound("secret-not-filled-in", location=value.location)
         elif is_placeholder(value.text):
-            yield FaultFound("placeholder-secret", place=value.place)
-    url, place = app_url_in(env), env.named("SOUNDPOST_URL")
-    if url is not None and place is not None and is_placeholder(url.secret):
-        yield FaultFound("placeholder-secret", place=place.place)
+            yield FaultFound("placeholder-secret", location=value.location)
+    url, location = app_url_in(env), env.named("SOUNDPOST_URL")
+    if url is not None and location is not None and is_placeholder(url.secret):
+        yield FaultFound("placeholder-secret", location=location.location)
 
 
 def _shapes(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFound]:
@@ -53,18 +53,18 @@ def _shapes(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFo
     for value in env.all_named(*_HOSTS):
         host = value.text.strip()
         if is_unspecified(host):
-            yield FaultFound("env-wildcard-host", place=value.place, host=host)
+            yield FaultFound("env-wildcard-host", location=value.location, host=host)
         elif "/" in host or re.fullmatch(r"[^:]+:\d+", host):
             name = urlsplit(host if "://" in host else f"//{host}").hostname or "ws.example.com"
-            yield FaultFound("env-host-not-a-name", place=value.place, host=host, name=name)
+            yield FaultFound("env-host-not-a-name", location=value.location, host=host, name=name)
     for prefix in ("SOUNDPOST_", "REVERB_", "SOUNDPOST_PUBLIC_", *FRONTENDS, *_LISTENING):
         for value in env.all_named(f"{prefix}PORT"):
             port = value.text.strip()
             if "://" not in port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-                yield FaultFound("env-not-a-port", place=value.place, port=port)
+                yield FaultFound("env-not-a-port", location=value.location, port=port)
         for value in env.all_named(f"{prefix}SCHEME"):
             if value.text.strip() not in ("http", "https"):
-                yield FaultFound("env-not-a-scheme", place=value.place, scheme=value.text.strip())
+                yield FaultFound("env-not-a-scheme", location=value.location, scheme=value.text.strip())
 
 
 def _credentials(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFound]:
@@ -74,14 +74,16 @@ def _credentials(env: EnvSettings, public: SourcedAddress | None) -> Iterator[Fa
         given[name] = first
         for other in others:
             if first is not None and other is not None and other.text != first.text:
-                yield FaultFound("env-credentials-differ", place=first.place, other=other.place, what=name.lower())
+                yield FaultFound(
+                    "env-credentials-differ", location=first.location, other=other.location, what=name.lower()
+                )
     if given["ID"] is None and given["SECRET"] is None:
         return  # a frontend's file: it may have the key alone
     for name, value in given.items():
         is_in_a_file = env.named(f"SOUNDPOST_APP_{name}_FILE") is not None
         if value is None and not is_in_a_file:
             one = given["ID"] or given["SECRET"] or Value("", "")
-            yield FaultFound("env-credentials-missing", place=one.place, missing=f"the app's {name.lower()}")
+            yield FaultFound("env-credentials-missing", location=one.location, missing=f"the app's {name.lower()}")
 
 
 def _key(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFound]:
@@ -89,10 +91,10 @@ def _key(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFound
     if frontend and backend and frontend.text != backend.text:
         yield FaultFound(
             "env-frontend-key-differs",
-            place=frontend.place,
+            location=frontend.location,
             frontend=frontend.text,
             backend=backend.text,
-            other=backend.place,
+            other=backend.location,
         )
 
 
@@ -101,7 +103,7 @@ def _empty(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFou
         value = env.present(*(prefix + name for prefix in FRONTENDS))
         if value is not None and not value.text.strip():
             hint = f": it refers to {value.unknown}, which is not set" if value.unknown else ""
-            yield FaultFound("env-frontend-empty", place=value.place, hint=hint)
+            yield FaultFound("env-frontend-empty", location=value.location, hint=hint)
 
 
 def _frontend_port(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFound]:
@@ -109,7 +111,7 @@ def _frontend_port(env: EnvSettings, public: SourcedAddress | None) -> Iterator[
     if port is None or env.server_has_tls or env.frontend_scheme != "https" or not _is_set_for_tls(env):
         return
     if port.text.strip() == env.server_port and env.server_port != "443":
-        yield FaultFound("env-frontend-internal-port", place=port.place, port=env.server_port)
+        yield FaultFound("env-frontend-internal-port", location=port.location, port=env.server_port)
 
 
 def _is_set_for_tls(env: EnvSettings) -> bool:
@@ -123,13 +125,13 @@ def _no_scheme(env: EnvSettings, public: SourcedAddress | None) -> Iterator[Faul
     if env.frontend("HOST") is None or env.present(*(f"{each}SCHEME" for each in FRONTENDS)) is not None:
         return
     if scheme is not None and scheme.text.strip() == "http" and (port is None or port.text.strip() != "443"):
-        yield FaultFound("env-frontend-no-scheme", scheme="http", place=scheme.place)
+        yield FaultFound("env-frontend-no-scheme", scheme="http", location=scheme.location)
 
 
 def _frontend_host(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFound]:
     host = env.frontend("HOST") or env.public("HOST")
     if host is not None and is_loopback(host.text) and _is_production(env, public):
-        yield FaultFound("env-frontend-localhost", place=host.place, host=host.text.strip())
+        yield FaultFound("env-frontend-localhost", location=host.location, host=host.text.strip())
 
 
 def _is_production(env: EnvSettings, public: SourcedAddress | None) -> bool:
@@ -148,10 +150,10 @@ def _schemes_and_ports(env: EnvSettings, public: SourcedAddress | None) -> Itera
         if scheme and port and (scheme.text.strip(), port.text.strip()) in (("https", "80"), ("http", "443")):
             yield FaultFound(
                 "env-scheme-port-mismatch",
-                place=scheme.place,
+                location=scheme.location,
                 scheme=scheme.text.strip(),
                 port=port.text.strip(),
-                other=port.place,
+                other=port.location,
             )
 
 
@@ -160,7 +162,7 @@ def _backend_scheme(env: EnvSettings, public: SourcedAddress | None) -> Iterator
     if scheme is None or port is None or env.server_has_tls or scheme.text.strip() != "https":
         return
     if port.text.strip() == env.server_port and port.text.strip() != "443":
-        yield FaultFound("env-backend-https-internal-port", port=port.text.strip(), place=port.place)
+        yield FaultFound("env-backend-https-internal-port", port=port.text.strip(), location=port.location)
 
 
 def _mixed_ports(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFound]:
@@ -170,9 +172,9 @@ def _mixed_ports(env: EnvSettings, public: SourcedAddress | None) -> Iterator[Fa
     if listening.text.strip() in ("80", "443") and port.text.strip() != listening.text.strip():
         yield FaultFound(
             "env-ports-swapped",
-            place=listening.place,
+            location=listening.location,
             port=listening.text.strip(),
-            other=port.place,
+            other=port.location,
             inside=port.text.strip(),
         )
 
@@ -184,26 +186,26 @@ def _driver(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFo
         value = env.present(name)
         if value is not None and value.text.strip().lower() in _OFF:
             driver = value.text.strip().lower()
-            yield FaultFound("env-broadcaster-off", place=value.place, driver=driver, fate=_OFF[driver])
+            yield FaultFound("env-broadcaster-off", location=value.location, driver=driver, fate=_OFF[driver])
             return
 
 
 def _public(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFound]:
     """Yield settings of the browsers' address that contradict each other."""
-    url, place = public_url_in(env), env.public("URL")
+    url, location = public_url_in(env), env.public("URL")
     for name in ("HOST", "PORT", "SCHEME"):
         said = [value for value in (env.public(name), env.frontend(name)) if value is not None]
-        if url is not None and place is not None and env.public(name) is None:
-            said.insert(0, Value(str(getattr(url, name.lower())), place.place))
+        if url is not None and location is not None and env.public(name) is None:
+            said.insert(0, Value(str(getattr(url, name.lower())), location.location))
         if public is not None:
             said.append(Value(str(getattr(public.base_url, name.lower())), public.source))
         for other in said[1:]:
             if not _same(name, said[0].text.strip(), other.text.strip()):
                 yield FaultFound(
                     "env-public-differs",
-                    place=said[0].place,
+                    location=said[0].location,
                     first=said[0].text.strip(),
-                    other=other.place,
+                    other=other.location,
                     second=other.text.strip(),
                 )
                 break
@@ -221,7 +223,7 @@ def _in_source(file: EnvFile) -> Iterator[FaultFound]:
         options = call[0]
         without_tls = re.search(r"forceTLS\s*:\s*false", options)
         if re.search(r"\bwsPort\b", options) and not re.search(r"\bwssPort\b", options) and not without_tls:
-            yield FaultFound("env-wss-port-missing", place=file.label)
+            yield FaultFound("env-wss-port-missing", location=file.label)
 
 
 _CHECKS: Final[tuple[EnvCheck, ...]] = (

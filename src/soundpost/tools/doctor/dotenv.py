@@ -1,4 +1,4 @@
-"""A ``.env`` file as written: its values, the place of each, and mistakes of writing such as a missing quote."""
+"""A ``.env`` file as written: its values, the location of each, and mistakes of writing such as a missing quote."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _CURLY: Final = "“”„‘’‚«»"
 
 
 class Value(NamedTuple):
-    """The value of a variable, and the place where it is set."""
+    """The value of a variable, and where it is set: file and name."""
 
     text: str
-    place: str
+    location: str
     """File and name, for messages: ``backend/.env: REVERB_HOST``."""
     unknown: str = ""
     """The name of an unset variable that the value refers to; empty if there is none."""
@@ -48,7 +48,7 @@ def read_env_file(path: Path, label: str | None = None) -> EnvFile:
     try:
         text = path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
-        return EnvFile(label, mistakes=(FaultFound("env-unreadable", place=label, reason=error.strerror),))
+        return EnvFile(label, mistakes=(FaultFound("env-unreadable", location=label, reason=error.strerror),))
     if path.suffix in (".js", ".ts", ".jsx", ".tsx", ".vue", ".svelte", ".mjs"):
         return EnvFile(label, source=text)
     return _Reading(label).read(text)
@@ -73,7 +73,7 @@ class _Reading:
     def _not_understood(self, line: str) -> None:
         name = _NAME.match(line)
         if name and _OURS.fullmatch(name[1]):
-            self._oddities.append(FaultFound("env-quotes", place=self._place(name[1]), what="one quote too few"))
+            self._oddities.append(FaultFound("env-quotes", location=self._location(name[1]), what="one quote too few"))
 
     def _take(self, name: str, written: str, line: int) -> None:
         unknown: list[str] = []
@@ -87,13 +87,13 @@ class _Reading:
         text = interpolate(written, look_up)
         before = self._values.get(name)
         if before is not None and before.text != text and _OURS.fullmatch(name):
-            self._oddities.append(FaultFound("env-set-twice", place=before.place, line=line))
-        self._values[name] = Value(text, self._place(name), unknown[0] if unknown else "")
+            self._oddities.append(FaultFound("env-set-twice", location=before.location, line=line))
+        self._values[name] = Value(text, self._location(name), unknown[0] if unknown else "")
         what = _mistake(written)
         if what and _OURS.fullmatch(name):
-            self._oddities.append(FaultFound("env-quotes", place=self._place(name), what=what))
+            self._oddities.append(FaultFound("env-quotes", location=self._location(name), what=what))
 
-    def _place(self, name: str) -> str:
+    def _location(self, name: str) -> str:
         return f"{self._label}: {name}"
 
 

@@ -97,8 +97,8 @@ class Examination:
         if follows_from is not None and found.fault.severity == "warning" and follows_from == found.code:
             return  # said before, of the same address
         explained = found if follows_from is not None or explain is None else explain(found)
-        place = str(explained.facts.get("place", ""))
-        self._earlier.append(EarlierFault(found.code, follows_from or explained.code, base_url, place))
+        location = str(explained.facts.get("location", ""))
+        self._earlier.append(EarlierFault(found.code, follows_from or explained.code, base_url, location))
         self.add(
             Step(
                 check=check,

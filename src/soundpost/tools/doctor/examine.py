@@ -57,7 +57,7 @@ def _check_env_files(plan: CheckPlan, examination: Examination) -> None:
         if plan.settings is not None:  # the rest of the app is in soundpost.toml
             found = [fault for fault in found if fault.code != "env-credentials-missing"]
         for file in plan.files:
-            own = [fault for fault in found if str(fault.facts["place"]).partition(": ")[0] == file.label]
+            own = [fault for fault in found if str(fault.facts["location"]).partition(": ")[0] == file.label]
             with check.step(file.label) as step:
                 step.also_found += own
                 step.message = "" if own else "nothing in it contradicts itself"

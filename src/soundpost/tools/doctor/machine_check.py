@@ -30,9 +30,9 @@ def check_machine(plan: CheckPlan, examination: Examination, proc: Path = Path("
         for warning in plan.config_warnings:
             with check.step("Configuration"):
                 raise FaultFound("configuration-warning", reason=warning)
-        for place in plan.placeholders:
+        for location in plan.placeholders:
             with check.step("Credentials") as step:
-                step.also_found.append(FaultFound("placeholder-secret", place=place))
+                step.also_found.append(FaultFound("placeholder-secret", location=location))
         for unreadable in _unreadable(plan):
             with check.step("Files") as step:
                 step.also_found.append(unreadable)

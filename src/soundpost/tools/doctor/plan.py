@@ -77,9 +77,9 @@ class CheckPlan:
     """Clock that returns seconds since 1970."""
 
     def source_of(self, credential: str) -> str:
-        """Return the place of a credential, as a part of a sentence; empty if it is unknown."""
-        place = self.credential_sources.get(credential)
-        return f" ({place})" if place else ""
+        """Return the location of a credential, as a part of a sentence; empty if it is unknown."""
+        location = self.credential_sources.get(credential)
+        return f" ({location})" if location else ""
 
     @property
     def can_publish(self) -> bool:

@@ -1,4 +1,4 @@
-"""Addresses for applications and for browsers in variables, with the places of these variables."""
+"""Addresses for applications and for browsers in variables, with the locations of these variables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENVIRONMENT = "environment"
 
 
 class SourcedAddress(NamedTuple):
-    """Base URL, and the place of its setting, such as ``backend.env: SOUNDPOST_PORT``."""
+    """Base URL, and the location of its setting, such as ``backend.env: SOUNDPOST_PORT``."""
 
     base_url: BaseUrl
     source: str
@@ -55,27 +55,27 @@ def backend_in(env: EnvSettings) -> SourcedAddress | None:
     scheme = said["SCHEME"] or (url.scheme if url else "https" if said["PORT"] == "443" else "http")
     port = said["PORT"] or (str(url.port) if url else "443" if scheme == "https" else env.server_port)
     address = _checked(scheme, host, port, said["PATH"] or (url.path if url else ""))
-    places = [value if url else None, values["HOST"], values["PORT"], values["SCHEME"]]
-    return None if address is None else SourcedAddress(address, places_of(places))
+    locations = [value if url else None, values["HOST"], values["PORT"], values["SCHEME"]]
+    return None if address is None else SourcedAddress(address, locations_of(locations))
 
 
 def public_in(env: EnvSettings) -> SourcedAddress | None:
     """Return the address to which variables send browsers; None without a host."""
     url, value = public_url_in(env), env.public("URL")
-    said, places = {}, [value if url else None]
+    said, locations = {}, [value if url else None]
     for name in ("HOST", "PORT", "SCHEME", "PATH"):
         part = env.public(name)
         if part is None and (url is None or getattr(url, name.lower()) is None) and name != "PATH":
             part = env.frontend(name)
         said[name] = text_of(part) or str((url and getattr(url, name.lower())) or "")
-        places.append(part)
+        locations.append(part)
     host, port, scheme = said["HOST"], said["PORT"], said["SCHEME"]
     if not host or is_unspecified(host) or "/" in host:
         return None
     if scheme not in ("http", "https"):
         scheme = "https" if port in ("443", "") or env.frontend("HOST") else "http"
     address = _checked(scheme, host, port, said["PATH"])
-    return None if address is None else SourcedAddress(address, places_of(places))
+    return None if address is None else SourcedAddress(address, locations_of(locations))
 
 
 def page_in(env: EnvSettings) -> str | None:
@@ -89,12 +89,12 @@ def text_of(value: Value | None) -> str:
     return value.text.strip() if value is not None else ""
 
 
-def places_of(values: Iterable[Value | None]) -> str:
-    """Return the places of values in one text, each file once: ``.env: SOUNDPOST_HOST, SOUNDPOST_PORT``."""
+def locations_of(values: Iterable[Value | None]) -> str:
+    """Return the locations of values in one text, each file once: ``.env: SOUNDPOST_HOST, SOUNDPOST_PORT``."""
     names: dict[str, list[str]] = {}
     for value in values:
         if value is not None:
-            file, _, name = value.place.rpartition(": ")
+            file, _, name = value.location.rpartition(": ")
             names.setdefault(file, []).append(name)
     return " and ".join(f"{file}: {', '.join(found)}" for file, found in names.items())
 

@@ -48,7 +48,7 @@ def plan_application(project: Project) -> Changes:
         reason = f"no {framework.display_name} application was found here"
         return Changes(manual_edits=[ManualEdit("the module with your application", reason, lines)])
     path = project.files[0]
-    place = " or ".join(shown(each, project.directory) for each in (path, *project.alternatives))
+    location = " or ".join(shown(each, project.directory) for each in (path, *project.alternatives))
     try:
         real = editable(path, project.directory)
         source = PythonSource.read(real)
@@ -58,8 +58,10 @@ def plan_application(project: Project) -> Changes:
         lines = with_free_names(lines, source.tree)
         after = source.with_insertions(_insertions(project, source, found))
     except UneditableError as error:
-        return Changes(manual_edits=[ManualEdit(place, str(error), lines)])
-    change = Change(real, after, before=source.data, encoding=source.encoding, manual_edit=ManualEdit(place, "", lines))
+        return Changes(manual_edits=[ManualEdit(location, str(error), lines)])
+    change = Change(
+        real, after, before=source.data, encoding=source.encoding, manual_edit=ManualEdit(location, "", lines)
+    )
     return Changes(files=[change])
 
 
@@ -87,5 +89,5 @@ def _only(found: list[Application]) -> Application:
     if named:
         raise UneditableError(f"it makes several applications: {', '.join(each.name for each in named)}")
     function = next((each.function for each in found if each.function), "")
-    place = f"in {function}" if function else "within another expression or a block"
-    raise UneditableError(f"the application is made {place}")
+    location = f"in {function}" if function else "within another expression or a block"
+    raise UneditableError(f"the application is made {location}")

@@ -84,8 +84,8 @@ def check_lifecycle(directory: Path) -> None:
     for found, source in modules_with(directory, *names):
         for node in ast.walk(source.tree):
             if isinstance(node, ast.Attribute) and node.attr in names:
-                place = found.path.relative_to(directory)
-                raise UneditableError(f"{node.attr} in {place} would no longer be called beside a lifespan")
+                location = found.path.relative_to(directory)
+                raise UneditableError(f"{node.attr} in {location} would no longer be called beside a lifespan")
 
 
 def _with_lifespan(source: PythonSource, application: Application, imported: str) -> list[Insertion]:

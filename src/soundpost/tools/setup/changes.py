@@ -13,7 +13,7 @@ from soundpost.tools.setup.source import UneditableError
 class ManualEdit:
     """Lines that a person must add to a file, and why."""
 
-    place: str
+    location: str
     reason: str
     lines: tuple[str, ...]
 

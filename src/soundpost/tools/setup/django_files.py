@@ -244,12 +244,12 @@ def _add(
     lines: tuple[str, ...],
 ) -> None:
     """Add a changed file; its lines for a person if it cannot be changed."""
-    place = shown(path, directory)
+    location = shown(path, directory)
     try:
         real = editable(path, directory)
         after = source.with_insertions(insertions)
     except UneditableError as error:
-        changes.manual_edits.append(ManualEdit(place, str(error), lines))
+        changes.manual_edits.append(ManualEdit(location, str(error), lines))
         return
-    manual_edit = ManualEdit(place, "", lines)
+    manual_edit = ManualEdit(location, "", lines)
     changes.files.append(Change(real, after, before=source.data, encoding=source.encoding, manual_edit=manual_edit))

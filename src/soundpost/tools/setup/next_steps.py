@@ -115,8 +115,8 @@ def _steps(project: Project, command: str) -> _Steps:
                 f"{manage} soundpost {_TRIGGER}",
             )
         case Framework.FLASK:
-            place = f"{module}:{name}" if name == _NAME else module
-            flask = "flask" if place in ("app", "wsgi") else f"flask --app {place}"
+            location = f"{module}:{name}" if name == _NAME else module
+            flask = "flask" if location in ("app", "wsgi") else f"flask --app {location}"
             return _Steps(
                 (f"{flask} soundpost start", f"{flask} run", *choices),
                 ("{{ soundpost(libraries=True) }}", _LISTEN),
@@ -148,8 +148,8 @@ def _application(project: Project) -> _Application:
 
 
 def _read(path: Path, project: Project) -> _Module:
-    place = path.relative_to(project.directory).with_suffix("")
-    parts = place.parts[:-1] if place.name == "__init__" else place.parts
+    location = path.relative_to(project.directory).with_suffix("")
+    parts = location.parts[:-1] if location.name == "__init__" else location.parts
     module = ".".join(parts) or "app"
     try:
         tree = PythonSource.read(path).tree

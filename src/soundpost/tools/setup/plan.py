@@ -38,20 +38,20 @@ def plan_setup(project: Project, *, replace: bool = False) -> Setup:
         changes.add(plan_gitignore(project.directory / ".env"))
         return Setup(project, changes, None)
     path = _home(project) / FILE_NAME
-    place = "" if replace else _other_place(project, path)
-    if not place:
+    location = "" if replace else _other_place(project, path)
+    if not location:
         file = plan_credentials(path, shown(path, project.directory), replace=replace)
         changes.files += [file] if file is not None else []
         changes.add(plan_gitignore(path))
     else:
         rest = f"{FILE_NAME} needs no app" if path.exists() else f"no {FILE_NAME} is needed"
-        changes.notes.append(f"{place} has credentials already, so {rest}")
+        changes.notes.append(f"{location} has credentials already, so {rest}")
     if project.framework is Framework.DJANGO:
         changes.add(plan_django(project))
     elif project.framework is not Framework.NONE:
         changes.add(plan_application(project))
     changes.notes += _notes(project)
-    return Setup(project, changes, None if place else path)
+    return Setup(project, changes, None if location else path)
 
 
 def _other_place(project: Project, path: Path) -> str:
@@ -65,8 +65,8 @@ def _other_place(project: Project, path: Path) -> str:
         return ""
     if loaded.generated or has_apps:
         return ""
-    place = shown(path.parent / ".env", project.directory) if ".env" in loaded.sources else "the environment"
-    return f"{place} (app {loaded.settings.apps[0].id})"
+    location = shown(path.parent / ".env", project.directory) if ".env" in loaded.sources else "the environment"
+    return f"{location} (app {loaded.settings.apps[0].id})"
 
 
 def _home(project: Project) -> Path:

@@ -20,10 +20,10 @@ _SECRET: Final = re.compile(
 def summary(changes: Changes, directory: Path) -> Iterator[str]:
     """Yield a line for each file: what happens to it, its path, and its purpose, or the reason to leave it alone."""
     rows = [(_verb(change), shown(change.path, directory), change.what) for change in changes.files]
-    rows += [("by hand", each.place, each.reason) for each in changes.manual_edits]
-    width = max((len(place) for _, place, _ in rows), default=0)
-    for verb, place, what in rows:
-        yield printable(f"{verb:<8} {place:<{width}}  {what}".rstrip())
+    rows += [("by hand", each.location, each.reason) for each in changes.manual_edits]
+    width = max((len(location) for _, location, _ in rows), default=0)
+    for verb, location, what in rows:
+        yield printable(f"{verb:<8} {location:<{width}}  {what}".rstrip())
 
 
 def _verb(change: Change) -> str:
@@ -47,7 +47,7 @@ def differences(change: Change, directory: Path) -> Iterator[str]:
 def edit_lines(each: ManualEdit) -> Iterator[str]:
     """Yield the lines that a person must add, with the reason."""
     reason = f", as {each.reason}" if each.reason else ""
-    yield printable(f"Add by hand to {each.place}{reason}:")
+    yield printable(f"Add by hand to {each.location}{reason}:")
     yield ""
     yield from (f"    {line}".rstrip() for line in each.lines)
 

@@ -121,9 +121,9 @@ def _likelihood(path: Path) -> tuple[int, int, str]:
 def _check_the_only_one(directory: Path, signs: list[Sign]) -> None:
     nearest = [sign for sign in signs if sign.depth == signs[0].depth]
     if len(nearest) > 1:
-        places = " and ".join(str(sign.path.parent.relative_to(directory)) for sign in nearest)
+        locations = " and ".join(str(sign.path.parent.relative_to(directory)) for sign in nearest)
         name = nearest[0].framework.display_name
-        raise ConfigurationError(f"{places} are both {name} projects: choose one with --directory")
+        raise ConfigurationError(f"{locations} are both {name} projects: choose one with --directory")
 
 
 def _choice(directory: Path, signs: list[Sign]) -> str:

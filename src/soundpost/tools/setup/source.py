@@ -175,7 +175,7 @@ def _parsed(text: str) -> ast.Module:
             warnings.simplefilter("ignore")
             return ast.parse(text)
     except SyntaxError as error:
-        place = f" in line {error.lineno}" if error.lineno else ""
-        raise UneditableError(f"it has a syntax error{place}") from None
+        location = f" in line {error.lineno}" if error.lineno else ""
+        raise UneditableError(f"it has a syntax error{location}") from None
     except (ValueError, RecursionError, MemoryError):
         raise UneditableError("Python cannot parse it") from None

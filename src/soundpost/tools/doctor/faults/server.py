@@ -107,7 +107,7 @@ FAULTS: Final = (
     ),
     Fault(
         "laravel-path-without-slash",
-        "{place} says {value}: without a slash at its end, Laravel publishes to {asked}, where no API is: {reason}",
+        "{location} says {value}: without a slash at its end, Laravel publishes to {asked}, where no API is: {reason}",
         "pusher-http-php, which Laravel publishes with, drops the last part of a path that does not end with a slash.",
         "Write REVERB_SERVER_PATH={value}/, with a slash at the end. The server and browsers take it as before.",
     ),
