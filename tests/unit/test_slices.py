@@ -8,11 +8,17 @@ from functools import partial
 
 import msgspec
 import pytest
+from msgspec.json import decode, encode
 
+from conformance.backplane.cluster import names
 from conformance.protocol.stage import APP, Stage, members_of
 from soundpost.backplane import MemoryRegistry, SingleNode, memory_subscriptions
+from soundpost.core import slices
 from soundpost.core.peers import ChannelsQuery, UsersQuery
 from soundpost.core.slices import TURN, TurnBudget, in_slices
+from soundpost.server.api.events import post_event
+from soundpost.server.api.pending_response import PendingResponse
+from soundpost.server.api.requests import Request
 
 
 class Loop:
@@ -218,3 +224,29 @@ def test_very_many_who_come_to_a_large_presence_channel_have_their_lists_in_turn
     users: list[list[bytes]] = []
     registry.answer(UsersQuery("1", "presence-room"), users.append)
     assert len(users[0]) == 504
+
+
+@pytest.mark.interpreted
+def test_an_event_to_very_many_channels_is_published_over_several_turns_and_answered_after_the_last_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(slices, "TURN", 0.0)  # each channel takes a whole turn
+    stage = Stage(msgspec.structs.replace(APP, max_channels_per_event=200))
+    channels = [f"room-{number}" for number in range(101)]
+    first, last = stage.open(), stage.open()
+    first.ask(channels[0])
+    last.ask(channels[-1])
+    stage.turn()
+    first.read()
+    last.read()
+    body = encode({"name": "e", "data": "x", "channels": channels, "info": "subscription_count"})
+
+    answer = post_event(Request(b"POST", b"/apps/1/events", "1.1", b"", body, True), stage.app, {})
+    assert isinstance(answer, PendingResponse)
+    assert answer.response is None
+    stage.turn()
+
+    response = answer.response
+    assert response is not None
+    assert len(decode(response.body)["channels"]) == 101
+    assert [names(first), names(last)] == [["e"], ["e"]]
