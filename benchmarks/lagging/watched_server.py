@@ -56,12 +56,16 @@ class WatchedServer:
         )
         assert self._process.stdout is not None
         if not self._process.stdout.readline().startswith("READY"):
-            self._errors.seek(0)
-            raise NotMeasuredError(f"the server did not start: {self._errors.read()[-2_000:]}")
+            raise NotMeasuredError(f"the server did not start: {self.log()}")
 
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def log(self) -> str:
+        """Return the last 2,000 characters of the server's log."""
+        self._errors.seek(0)
+        return self._errors.read()[-2_000:]
 
     def workers(self) -> list[int]:
         """Return the pids of the processes that the server has started."""
@@ -71,8 +75,7 @@ class WatchedServer:
         """Return the longest turn since the last call, of all processes that still run."""
         time.sleep(SETTLED)
         if self._process.poll() is not None:
-            self._errors.seek(0)
-            raise NotMeasuredError(f"the server ended with {self._process.returncode}: {self._errors.read()[-2_000:]}")
+            raise NotMeasuredError(f"the server ended with {self._process.returncode}: {self.log()}")
         found = [Longest(0.0, "server", "")]
         for pid in (self.pid, *self.workers()):
             line = self._told(pid)
@@ -146,9 +149,12 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def watched_server(source: Path, options: dict[str, Any]) -> Iterator[WatchedServer]:
-    """A server, until the end of the block."""
+    """A server, until the end of the block; if that fails, the last lines of the server's log go to standard error."""
     server = WatchedServer(source, options)
     try:
         yield server
+    except Exception:
+        print(server.log(), file=sys.stderr)
+        raise
     finally:
         server.stop()
