@@ -283,6 +283,7 @@ class RedisRegistry:
             if entry.connections:
                 self._counts.state_connections(entry)
         await self._users.on_up()
+        await asyncio.sleep(0)  # what follows begins in a loop turn of its own
         self.inspection.on_up()
         await self._channels.sync_all()
         self.redis_webhooks.on_up()

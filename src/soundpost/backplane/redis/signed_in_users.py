@@ -17,7 +17,7 @@ from soundpost.backplane.redis.redis import ignore_answer
 from soundpost.backplane.redis.statements import state_in_slices
 from soundpost.backplane.redis.user_scripts import END_ABSENCE, REMOVE_USERS, SIGN_IN, SIGN_OUT
 from soundpost.core.presence_grace import SENT_AWAY
-from soundpost.core.slices import in_slices
+from soundpost.core.slices import in_parts, in_slices
 
 if TYPE_CHECKING:
     from soundpost.backplane.redis.redis import Command, Redis
@@ -81,6 +81,8 @@ class SharedUsers:
         self._call_later = call_later
         self._here: dict[Key, HereUser] = {}
         self._watched: dict[Key, WatchedUser] = {}
+        self._unknown: dict[Key, WatchedUser] = {}
+        """Watched users about whom Redis has not answered yet."""
         self._by_topic: dict[bytes, Key] = {}
         self._questions: deque[Question] = deque()
         self.turn_clock: Callable[[], float] = time.perf_counter
@@ -194,7 +196,9 @@ class SharedUsers:
         for key in new:
             watched = self._watched[key] = WatchedUser()
             self._by_topic[self._topic(key)] = key
-            if not self._redis.up:
+            if self._redis.up:
+                self._unknown[key] = watched
+            else:
                 watched.is_online = key in self._here
         question = Question({user_id: self._watched[app_id, user_id] for user_id in user_ids}, then)
         for watched in question.watched.values():
@@ -220,6 +224,7 @@ class SharedUsers:
             self._redis.unsubscribe(_bucket(key), topic)
             if watched.is_online is None:
                 watched.is_online = False  # nobody waits for it, and no question behind it
+                del self._unknown[key]
 
     def _topic(self, key: Key) -> bytes:
         return self._redis.topic(_bucket(key), f"\1{key[1]}")
@@ -249,7 +254,9 @@ class SharedUsers:
 
     def _set(self, key: Key, watched: WatchedUser, is_online: bool) -> None:
         before, watched.is_online = watched.is_online, is_online
-        if before is not None and before is not is_online:
+        if before is None:
+            del self._unknown[key]
+        elif before is not is_online:
             for node in tuple(watched.nodes):
                 node.deliver_user_status(*key, is_online)
 
@@ -277,7 +284,7 @@ class SharedUsers:
         for bucket in buckets if former else ():
             self._redis.send(bucket, self._redis.script(REMOVE_USERS, bucket, _MOST_FORMER, node=former), ignore_answer)
         in_slices(list(self._watched), self._subscribe_again, partial(self._call_later, 0), clock=self.turn_clock)
-        self._ask([key for key, watched in self._watched.items() if watched.is_online is None])
+        self._ask(list(self._unknown))
 
     def _subscribe_again(self, key: Key) -> None:
         if self._redis.up and key in self._watched:
@@ -285,8 +292,7 @@ class SharedUsers:
 
     def on_flow(self) -> None:
         """Ask for the users that this host watches, some in each loop turn: the other hosts have stated theirs, too."""
-        keys = list(self._watched)
-        parts = [keys[at : at + _ASKED_TOGETHER] for at in range(0, len(keys), _ASKED_TOGETHER)]
+        parts = in_parts(list(self._watched), _ASKED_TOGETHER)
         in_slices(parts, self._ask_again, partial(self._call_later, 0), clock=self.turn_clock)
 
     def _ask_again(self, keys: Iterable[Key]) -> None:
@@ -295,9 +301,8 @@ class SharedUsers:
 
     def on_down(self) -> None:
         """Answer the questions that wait for Redis."""
-        for key, watched in self._watched.items():
-            if watched.is_online is None:
-                watched.is_online = key in self._here
+        for key, watched in list(self._unknown.items()):
+            self._set(key, watched, key in self._here)
         self._answer_questions()
 
 
