@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from soundpost.core.outbox import CallSoon
@@ -39,6 +39,15 @@ def in_slices(
         then()
 
     go_on()
+
+
+def in_parts(things: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Yield a sequence in parts of a size, each made when it is its turn.
+
+    All parts at once would be as many references more for the garbage collector to follow, in one loop turn.
+    """
+    for at in range(0, len(things), size):
+        yield things[at : at + size]
 
 
 class TurnBudget:

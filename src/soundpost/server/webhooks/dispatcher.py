@@ -14,7 +14,7 @@ import msgspec
 
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.outbox import CallLater, CallSoon
-from soundpost.core.slices import in_slices
+from soundpost.core.slices import in_parts, in_slices
 from soundpost.core.webhooks import ENDS, WebhookEvent
 from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.server.webhooks import handover
@@ -285,8 +285,7 @@ class WebhookDispatcher:
 
     def settle_queue(self, events: Sequence[WaitingEvent]) -> None:
         """Do the same for all events of a queue, which may be 100,000: some in each loop turn."""
-        parts = [events[at : at + _SETTLED_TOGETHER] for at in range(0, len(events), _SETTLED_TOGETHER)]
-        in_slices(parts, self.settled, self._call_soon, clock=self.turn_clock)
+        in_slices(in_parts(events, _SETTLED_TOGETHER), self.settled, self._call_soon, clock=self.turn_clock)
 
     def _done(self, events: Iterable[WaitingEvent]) -> None:
         """Tell who added events that they are done."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from soundpost.core.outbox import CallSoon
-from soundpost.core.slices import in_slices
+from soundpost.core.slices import in_parts, in_slices
 from soundpost.core.webhooks import ENDS
 from soundpost.errors import StartError
 from soundpost.log_throttle import LogThrottle
@@ -87,12 +87,12 @@ class Journal:
     def forget(self, app_id: str) -> None:
         """Remove all states of an app. With very many the lines are written over several loop turns."""
 
-        def write_ends(states: list[State]) -> None:
+        def write_ends(states: Sequence[State]) -> None:
             known = self._apps.get(app_id, {})  # not empty if the app has come back meanwhile
             self._lines += [_line("-", app_id, state) for state in states if state not in known]
             self.write()
 
-        states = _parts(list(self._apps.pop(app_id, ())))
+        states = in_parts(list(self._apps.pop(app_id, ())), _LINES_AT_ONCE)
         in_slices(states, write_ends, self._call_soon, clock=self.turn_clock)
 
     def put_right(self, app_id: str, told: Iterable[tuple[State, bool]], waiting: Container[State]) -> None:
@@ -235,10 +235,10 @@ class Journal:
             if file >= 0:
                 os.close(file)
 
-    def _in_parts(self) -> Iterator[tuple[str, list[State]]]:
+    def _in_parts(self) -> Iterator[tuple[str, Sequence[State]]]:
         """Yield the ids of apps, each with some of its states."""
         for app_id in list(self._apps):
-            for part in _parts(list(self._apps.get(app_id, ()))):
+            for part in in_parts(list(self._apps.get(app_id, ())), _LINES_AT_ONCE):
                 yield app_id, part
 
     def _append(self, file: int, data: bytes) -> None:
@@ -254,11 +254,6 @@ class Journal:
             self._path,
             error.strerror or error,
         )
-
-
-def _parts(states: list[State]) -> list[list[State]]:
-    """Return states in parts, of which each is written in one go."""
-    return [states[at : at + _LINES_AT_ONCE] for at in range(0, len(states), _LINES_AT_ONCE)]
 
 
 def _line(sign: str, app_id: str, state: State) -> bytes:
