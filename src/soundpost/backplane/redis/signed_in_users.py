@@ -284,7 +284,6 @@ class SharedUsers:
         for bucket in buckets if former else ():
             self._redis.send(bucket, self._redis.script(REMOVE_USERS, bucket, _MOST_FORMER, node=former), ignore_answer)
         in_slices(list(self._watched), self._subscribe_again, partial(self._call_later, 0), clock=self.turn_clock)
-        self._ask(list(self._unknown))
 
     def _subscribe_again(self, key: Key) -> None:
         if self._redis.up and key in self._watched:
