@@ -237,8 +237,8 @@ class FairProtocol(asyncio.Protocol):
 
 def _body_size(head: bytes | bytearray) -> int:
     """Return the Content-Length in a request's head; 0 without one, and for a body in chunks."""
-    found = _CONTENT_LENGTH.search(head)
-    return 0 if found is None or _TRANSFER_ENCODING.search(head) else int(found[1])
+    match = _CONTENT_LENGTH.search(head)
+    return 0 if match is None or _TRANSFER_ENCODING.search(head) else int(match[1])
 
 
 class _Transport:

@@ -19,7 +19,7 @@ _APP_KEYS = frozenset(field.name for field in msgspec.structs.fields(AppSettings
 Entry = TypeVar("Entry", bound=Struct)
 
 
-def _as_it_is(key: str, value: Any) -> Any:
+def _unchanged(key: str, value: Any) -> Any:
     return value
 
 
@@ -43,7 +43,7 @@ class Tables(Generic[Entry]):
     """Keys that other servers have for something else, with the way to it: the end of a message."""
     secrets: frozenset[str] = frozenset()
     """Keys whose values are never shown."""
-    read: Callable[[str, Any], Any] = _as_it_is
+    read: Callable[[str, Any], Any] = _unchanged
     """Function of key and value that returns the value in the form of the settings, or raises ValueError."""
 
     def entries(self, tables: Any, location: str, *, strict: bool = True) -> tuple[Entry, ...]:

@@ -65,20 +65,18 @@ def check_project(**_: Any) -> list[Message]:
 
 
 def _incomplete(found: BroadcastSettings) -> Iterator[Message]:
-    way_out = (
+    hint = (
         "'manage.py soundpost init' writes credentials into soundpost.toml. Or set SOUNDPOST_APP_ID, SOUNDPOST_APP_KEY "
         f"and SOUNDPOST_APP_SECRET in the environment, or APP_ID, KEY and SECRET in {WHERE}. If you want no server: "
         'SOUNDPOST = {"DRIVER": "log"}.'
     )
     if not found.connections:  # a warning: migrations and tests need none
-        yield checks.Warning(
-            "Soundpost has no credentials: nothing can be broadcast.", hint=way_out, id="soundpost.W005"
-        )
+        yield checks.Warning("Soundpost has no credentials: nothing can be broadcast.", hint=hint, id="soundpost.W005")
     for name, connection in found.connections.items():
         missing = [each.upper() for each in connection.missing()]
         if missing:
             yield checks.Error(
-                f"{WHERE}: connection {name!r} has no {', no '.join(missing)}.", hint=way_out, id="soundpost.E002"
+                f"{WHERE}: connection {name!r} has no {', no '.join(missing)}.", hint=hint, id="soundpost.E002"
             )
 
 
@@ -109,18 +107,18 @@ def _unreachable(found: BroadcastSettings) -> Iterator[Message]:
         return
     browser = found.browser()
     has_public_host = found.public.host is not None
-    way_out = 'Say where browsers connect: "PUBLIC": {"host": "ws.example.com", "port": 443, "tls": True}.'
+    hint = 'Say where browsers connect: "PUBLIC": {"host": "ws.example.com", "port": 443, "tls": True}.'
     if _is_private(browser.host) or (has_public_host and is_internal(browser.host)):
         yield checks.Warning(
             f"{WHERE}: browsers would connect to {browser.host}, which only your own network can reach.",
-            hint=way_out,
+            hint=hint,
             id="soundpost.W003",
         )
     if browser.scheme == "http" and browser.driver != "embedded" and _is_https_site():
         yield checks.Warning(
             f"{WHERE}: the site has https, but its pages would connect to port {browser.port} without TLS, which "
             "browsers forbid.",
-            hint=f"{way_out} A proxy such as Nginx has the certificate, and passes on to the server's port.",
+            hint=f"{hint} A proxy such as Nginx has the certificate, and passes on to the server's port.",
             id="soundpost.W004",
         )
 

@@ -231,12 +231,12 @@ def event_from(fields: Mapping[str, Any], where: str = "the event") -> WebhookEv
     if not isinstance(name, str):
         raise WebhookError(400, f"{where} has no name")
     try:
-        return EVENTS.get(name, OtherEvent)._read(fields if name not in EVENTS else _as_pusher_has_it(fields))
+        return EVENTS.get(name, OtherEvent)._read(fields if name not in EVENTS else _named_as_in_pusher(fields))
     except msgspec.ValidationError as error:
         raise WebhookError(400, f"{where} is not a valid {name}: {error}") from None
 
 
-def _as_pusher_has_it(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+def _named_as_in_pusher(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the fields of an event with user id and data as texts, which soketi sends as it got them from browsers."""
     user_id, data = fields.get("user_id"), fields.get("data", "")
     if isinstance(user_id, int):

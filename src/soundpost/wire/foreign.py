@@ -41,5 +41,5 @@ def time_in(text: str) -> float | None:
 
 def title_in(page: bytes) -> str | None:
     """Return the title of a web page; None for one without."""
-    found = _TITLE.search(page[:_TITLE_WITHIN])
-    return found[1].decode(errors="replace") if found else None
+    match = _TITLE.search(page[:_TITLE_WITHIN])
+    return match[1].decode(errors="replace") if match else None

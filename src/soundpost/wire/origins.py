@@ -50,10 +50,10 @@ class OriginError(ValueError):
 
 def origin_of(text: str) -> Origin | None:
     """Return the origin in an ``Origin`` header; None for ``null``, a path, user info, or several origins."""
-    found = _ORIGIN.fullmatch(text.lower())
-    if found is None:
+    match = _ORIGIN.fullmatch(text.lower())
+    if match is None:
         return Origin("file", "", None) if text.lower() == _FILE else None
-    scheme, host, port = found.groups()
+    scheme, host, port = match.groups()
     if host[0] == "[":
         address = _ipv6(host[1:-1])
         if address is None:

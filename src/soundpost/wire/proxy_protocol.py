@@ -53,14 +53,14 @@ def _read_line(data: bytes) -> ProxyHeader | None:
         if len(data) < _MAX_LINE:
             return None
         raise ProxyHeaderError(f"the line of the PROXY header does not end within {_MAX_LINE} bytes")
-    found = _LINE.fullmatch(data, 0, end)
-    if found is None:
+    match = _LINE.fullmatch(data, 0, end)
+    if match is None:
         raise ProxyHeaderError(f"the PROXY header cannot be understood: {data[:end]!r}")
-    if found[1] is None:
+    if match[1] is None:
         return ProxyHeader(None, end + 2)
-    kind = IPv4Address if found[1] == b"TCP4" else IPv6Address
+    kind = IPv4Address if match[1] == b"TCP4" else IPv6Address
     try:
-        return ProxyHeader(str(unmapped(kind(found[2].decode()))), end + 2)
+        return ProxyHeader(str(unmapped(kind(match[2].decode()))), end + 2)
     except ValueError as error:
         raise ProxyHeaderError(f"the PROXY header has a wrong address: {error}") from None
 

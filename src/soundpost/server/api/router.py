@@ -174,10 +174,10 @@ class Router:
             raise upgrade_is_lost(self._log_throttle, request, error) from None
 
 
-def _hint(path: str, whole_path: str) -> str:
+def _hint(path: str, full_path: str) -> str:
     """Return where else to look, for a path of other servers or with a wrong prefix; empty if that is not known."""
     advice = advice_on_path(path)
-    return f": {advice}" if advice else path_hint(whole_path)
+    return f": {advice}" if advice else path_hint(full_path)
 
 
 def _not_allowed(request: Request, known: list[bytes]) -> ApiError:

@@ -36,8 +36,8 @@ def event_data(stream: int, number: int, sent_at: int, size: int) -> bytes:
 
 def read_event(message: bytes) -> BenchEvent | None:
     """Return the event in a message of the server; None for any other message."""
-    found = _EVENT.search(message)
-    return BenchEvent(int(found[1]), int(found[2]), int(found[3])) if found else None
+    match = _EVENT.search(message)
+    return BenchEvent(int(match[1]), int(match[2]), int(match[3])) if match else None
 
 
 def user_id(connection: int, stay: int) -> str:
@@ -54,5 +54,5 @@ def is_notice(message: bytes) -> bool:
         return _MEMBER.search(message) is not None
     if b"pusher_internal:member_added" not in message:
         return False
-    found = _MEMBER.search(message)
-    return found is not None and found[1] != b"0"
+    match = _MEMBER.search(message)
+    return match is not None and match[1] != b"0"

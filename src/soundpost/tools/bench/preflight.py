@@ -28,15 +28,15 @@ async def try_once(settings: BenchSettings, endpoint: Endpoint) -> None:
     # Not a channel of the run, or the run would start with an event and a member too many.
     channel = settings.channel(settings.channels)
     authorize = with_secret(endpoint.key, endpoint.secret, user_id="bench-preflight")
-    said = ["it does not answer"]
+    statuses = ["it does not answer"]
     async with Client(
-        endpoint.base_url, endpoint.key, auth=authorize, verify=endpoint.verify, on_status=said.append
+        endpoint.base_url, endpoint.key, auth=authorize, verify=endpoint.verify, on_status=statuses.append
     ) as client:
         try:
             async with asyncio.timeout(_TIMEOUT):
                 await client.subscribe(channel)
         except TimeoutError:
-            raise RequestError(0, f"no subscription to {channel} within {_TIMEOUT:.0f} s: {said[-1]}") from None
+            raise RequestError(0, f"no subscription to {channel} within {_TIMEOUT:.0f} s: {statuses[-1]}") from None
         except SubscriptionError as error:
             raise RequestError(error.status, f"{channel} was refused: {error}") from None
         if settings.publishes:

@@ -69,8 +69,8 @@ def _statement(result: RunResult, usages: list[CpuUsage]) -> tuple[bool, str]:
     busiest = max(usages, key=lambda cpu: cpu.running)
     used = f"{busiest.name} used {busiest.running:.0%} of a core"
     if busiest.running >= BUSY:
-        way_out = "another machine" if busiest.name == "publisher" else "--processes or another machine"
-        return True, f"the client was the bottleneck: process {used}; use {way_out}"
+        advice = "another machine" if busiest.name == "publisher" else "--processes or another machine"
+        return True, f"the client was the bottleneck: process {used}; use {advice}"
     reader = max((each.cpu for each in result.receivers), key=lambda cpu: cpu.draining)
     if reader.draining >= BUSY and reader.drain_time >= 1:
         return True, (

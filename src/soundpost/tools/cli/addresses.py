@@ -48,9 +48,9 @@ def browser_address(loaded: Loaded, port: int | None = None) -> ServerAddress:
     return _replaced(published, loaded.public)
 
 
-def _replaced(own: ServerAddress, said: BackendAddress | PublicAddress) -> ServerAddress:
-    """Return ``own``, with the parts of ``said`` that are given."""
-    port = said.port or (443 if said.scheme == "https" and not own.is_tls else own.port)
-    scheme = said.scheme or ("https" if port == 443 else own.scheme)
-    path = own.path if said.path is None else f"/{said.path.strip('/')}".rstrip("/")
-    return ServerAddress(scheme, said.host or own.host, port, path)
+def _replaced(own: ServerAddress, given: BackendAddress | PublicAddress) -> ServerAddress:
+    """Return ``own``, with the parts of ``given`` that are given."""
+    port = given.port or (443 if given.scheme == "https" and not own.is_tls else own.port)
+    scheme = given.scheme or ("https" if port == 443 else own.scheme)
+    path = own.path if given.path is None else f"/{given.path.strip('/')}".rstrip("/")
+    return ServerAddress(scheme, given.host or own.host, port, path)

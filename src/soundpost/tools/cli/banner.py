@@ -34,11 +34,11 @@ class Banner:
         apps: Iterable[AppSettings],
         playground: ServerAddress | None,
         *,
-        others_reach_it: str | None = None,
+        network_host: str | None = None,
     ) -> None:
         """Print the banner of a server with configured apps: addresses and app ids, no secrets.
 
-        ``others_reach_it`` is the host by which other machines reach the playground.
+        ``network_host`` is the host by which other machines reach the playground.
         """
         self._line(
             ("soundpost ", "bold"),
@@ -50,8 +50,8 @@ class Banner:
             self._line(("No playground is served: start --playground serves this page to try the server", "dim"))
         if playground is not None:
             self._line(("playground: ", ""), (f"{playground.url}/playground", "cyan"))
-            if others_reach_it is not None:
-                self._line((open_playground(playground, others_reach_it), "yellow"))
+            if network_host is not None:
+                self._line((open_playground(playground, network_host), "yellow"))
         self._file.flush()
 
     def first_run(
@@ -64,7 +64,7 @@ class Banner:
         playground: bool,
         announced: bool,
         here_only: bool,
-        others_reach_it: str | None = None,
+        network_host: str | None = None,
     ) -> None:
         """Print the banner of a server with an app for this run: credentials, first event, settings."""
         self._line()
@@ -84,8 +84,8 @@ class Banner:
         if playground:
             self._heading("Playground")
             self._line((f"  {local.url}/playground", "bold cyan"))
-            if others_reach_it is not None:
-                self._line((f"  {open_playground(local, others_reach_it)}", "yellow"))
+            if network_host is not None:
+                self._line((f"  {open_playground(local, network_host)}", "yellow"))
         self._heading("A first event, from a second shell")
         self._line((f"  {trigger_command(app, local, announced=announced)}", "green"))
         self._heading("Frontend")

@@ -69,9 +69,11 @@ def _not_running(name: str) -> str:
 
     running = running_servers()
     is_root = sys.platform != "win32" and os.geteuid() == 0
-    said = [f"{in_words(name)} does not run{'' if is_root else ' as this user'}: start it"]
+    sentences = [f"{in_words(name)} does not run{'' if is_root else ' as this user'}: start it"]
     if not is_root:
-        said.append(f"A server of another user answers to that user and to root: sudo {soundpost_command()} status")
+        sentences.append(
+            f"A server of another user answers to that user and to root: sudo {soundpost_command()} status"
+        )
     if running:
-        said.append(f"Other servers run on the ports {ports(running)}: choose one with --port")
-    return ". ".join(said)
+        sentences.append(f"Other servers run on the ports {ports(running)}: choose one with --port")
+    return ". ".join(sentences)

@@ -181,10 +181,10 @@ def refuse_site_of_others(files: Sequence[Path], loaded: Loaded, plan: DeployPla
     """Warn of a site that the name has in Nginx already. Raises ConfigurationError if another were to be written."""
     if not files:
         return
-    said = (
+    warning = (
         f"{plan.server_name} has a site in Nginx already, in {', '.join(map(str, files))}, which a second file would "
         "replace: --also-site adds Soundpost to that site"
     )
     if output.write and not output.force:
-        raise ConfigurationError(f"{said}; --force writes it anyway")
-    loaded.warnings.append(said)
+        raise ConfigurationError(f"{warning}; --force writes it anyway")
+    loaded.warnings.append(warning)

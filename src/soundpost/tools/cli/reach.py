@@ -70,7 +70,7 @@ def lines(event: str, channel: str, url: str, reach: Reach) -> Iterator[str]:
             "the event waits until Redis is back"
         )
     if reach.subscribers == 0:
-        yield from _nobody(channel, reach)
+        yield from _no_subscribers(channel, reach)
 
 
 def _reach_of(driver: HttpDriver, channel: str) -> Reach:
@@ -82,7 +82,7 @@ def _reach_of(driver: HttpDriver, channel: str) -> Reach:
     return _reach(driver, channel, answer, answer)
 
 
-def _nobody(channel: str, reach: Reach) -> Iterator[str]:
+def _no_subscribers(channel: str, reach: Reach) -> Iterator[str]:
     if kind_of(channel).is_cache:
         yield f"Nobody is subscribed to {channel}: the channel keeps the event for its next subscriber"
     elif channel.startswith(SERVER_TO_USER):

@@ -134,15 +134,15 @@ def _report_ready(loaded: Loaded, listening: Listening, log: StartLog) -> list[P
     if server.unix_socket is not None:
         shown = f"unix:{server.unix_socket}"
     here_only = server.unix_socket is not None or is_loopback_host(server.host)
-    others_reach_it = None if here_only or not server.playground else _host_for_others(server.host)
+    network_host = None if here_only or not server.playground else _network_host(server.host)
     log.listens(shown, apps)
     if not loaded.generated:
         if log.has_banner:
             Banner(cast("IO[str]", stdout())).configured(
-                shown, apps, local if server.playground else None, others_reach_it=others_reach_it
+                shown, apps, local if server.playground else None, network_host=network_host
             )
         elif server.playground:
-            log.offers_playground(local, others_reach_it)
+            log.offers_playground(local, network_host)
         return []
     app = apps[0]
     file = None
@@ -157,12 +157,12 @@ def _report_ready(loaded: Loaded, listening: Listening, log: StartLog) -> list[P
         playground=bool(server.playground),
         announced=file is not None,
         here_only=here_only,
-        others_reach_it=others_reach_it,
+        network_host=network_host,
     )
     return [] if file is None else [file]
 
 
-def _host_for_others(host: str) -> str | None:
+def _network_host(host: str) -> str | None:
     """Return the host by which other machines reach a server that listens at ``host``; None without a network."""
     from soundpost.tools.cli.network_address import address_in_network
     from soundpost.wire.addresses import UNSPECIFIED

@@ -101,11 +101,11 @@ class StartLog:
             ),
         )
 
-    def offers_playground(self, local: ServerAddress, others_reach_it: str | None) -> None:
-        """Log where the playground is. ``others_reach_it``: the host by which other machines reach it, if they do."""
+    def offers_playground(self, local: ServerAddress, network_host: str | None) -> None:
+        """Log where the playground is. ``network_host``: the host by which other machines reach it, if they do."""
         log.info("playground: %s/playground", local.url)
-        if others_reach_it is not None:
-            log.warning("%s", open_playground(local, others_reach_it))
+        if network_host is not None:
+            log.warning("%s", open_playground(local, network_host))
 
 
 @contextmanager

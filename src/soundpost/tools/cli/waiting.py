@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PAUSE: Final = 0.1
 """Seconds between two questions."""
-MAX_SILENCE: Final = 15.0
+MAX_WAIT: Final = 15.0
 """Seconds without an answer after which a restart or a stop has failed: the new code takes less to start."""
 
 Ask = Callable[["Command"], "ControlReply | None"]
@@ -31,8 +31,8 @@ def wait_for_restart(
         with suppress(OSError):  # the process is executing its program again
             reply = ask("restart progress")
         if reply is None:
-            if clock() - heard > MAX_SILENCE:
-                raise RequestError(0, f"the server has not come back within {MAX_SILENCE:g} s: its log has the reason")
+            if clock() - heard > MAX_WAIT:
+                raise RequestError(0, f"the server has not come back within {MAX_WAIT:g} s: its log has the reason")
         elif not reply.ok:
             raise RequestError(0, reply.message)
         elif reply.done:
@@ -59,10 +59,10 @@ def wait_for_stop(
         except ConnectionError:  # the process is ending
             heard = clock()
         except OSError:
-            if clock() - heard > MAX_SILENCE:
+            if clock() - heard > MAX_WAIT:
                 raise RequestError(
                     0,
-                    f"the server has not answered for {MAX_SILENCE:g} s, but has not ended: it hangs. End its "
+                    f"the server has not answered for {MAX_WAIT:g} s, but has not ended: it hangs. End its "
                     "process with kill -9, or let systemd or Supervisor do so",
                 ) from None
         else:

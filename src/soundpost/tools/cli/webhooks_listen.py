@@ -115,20 +115,20 @@ def _advice(url: str, apps: dict[str, KnownApp], options: TargetOptions) -> list
     from soundpost.errors import ConfigurationError
     from soundpost.tools.cli.calling_application import load_here
 
-    said = [f"listening on {url} for app {', '.join(app.id or key for key, app in apps.items())}; Ctrl-C ends it"]
+    lines = [f"listening on {url} for app {', '.join(app.id or key for key, app in apps.items())}; Ctrl-C ends it"]
     try:
         loaded = load_here(options.config)
     except ConfigurationError:
-        return said
+        return lines
     receiving = [app.id for app in loaded.settings.apps if any(_is_here(each.url, url) for each in app.webhooks)]
     if receiving:
-        return [*said, f"app {', '.join(receiving)} sends its webhooks here"]
+        return [*lines, f"app {', '.join(receiving)} sends its webhooks here"]
     file = options.config or FILE_NAME
     if loaded.generated:
-        way = f"no app is configured here: 'soundpost init' writes {file}. To get webhooks, add to it:"
+        instruction = f"no app is configured here: 'soundpost init' writes {file}. To get webhooks, add to it:"
     else:
-        way = f"to get webhooks, write into {file} below the lines of the app, and call 'soundpost reload':"
-    return [*said, way, *_table(url)]
+        instruction = f"to get webhooks, write into {file} below the lines of the app, and call 'soundpost reload':"
+    return [*lines, instruction, *_table(url)]
 
 
 def _table(url: str) -> list[str]:

@@ -23,8 +23,8 @@ def version() -> str:
         output = subprocess.run([program, "-v"], capture_output=True, text=True, timeout=5, check=False).stderr
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    found = re.search(r"nginx/([\d.]+)", output)
-    return found[1] if found else ""
+    match = re.search(r"nginx/([\d.]+)", output)
+    return match[1] if match else ""
 
 
 def http2_is_a_directive(version: str) -> bool:

@@ -15,7 +15,7 @@ from soundpost.wire.addresses import reachable_host
 
 _DRAIN_TIME: Final = 10  # seconds: the server's default
 _MARGIN: Final = 10  # seconds from the server's own limits to a SIGKILL
-_SILENCE: Final = 60  # seconds that a proxy adds to the longest silence; clients answer a ping within 30
+_IDLE_MARGIN: Final = 60  # seconds that a proxy adds to the longest silence; clients answer a ping within 30
 
 _LABEL: Final = "[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?"
 _NAME: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*|\[?[0-9A-Fa-f]*:[0-9A-Fa-f:]+\]?")
@@ -159,7 +159,7 @@ class DeployPlan:
     @property
     def idle_timeout(self) -> int:
         """The seconds after which a proxy may close a silent connection."""
-        return self.longest_idle_time + _SILENCE
+        return self.longest_idle_time + _IDLE_MARGIN
 
     @property
     def stop_seconds(self) -> int:

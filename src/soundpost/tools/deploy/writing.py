@@ -29,10 +29,10 @@ def write(files: Sequence[ConfigFile], root: Path, *, force: bool) -> list[tuple
     """
     targets = [(file, root / str(file.path).lstrip("/")) for file in files]
     states = [(file, target, _is_there(file, target)) for file, target in targets]
-    in_the_way = [str(target) for _, target, there in states if there is False]
-    if in_the_way and not force:
+    conflicts = [str(target) for _, target, there in states if there is False]
+    if conflicts and not force:
         raise ConfigurationError(
-            f"{', '.join(in_the_way)}: there already, with another text that was not written here or was edited since; "
+            f"{', '.join(conflicts)}: there already, with another text that was not written here or was edited since; "
             "nothing was written. --force replaces it"
         )
     for file, target, there in states:
@@ -55,8 +55,8 @@ def with_checksum(file: ConfigFile) -> str:
 def is_unedited(text: str) -> bool:
     """Return whether a file's text was written here, and not edited since."""
     before, _, last = text.removesuffix("\n").rpartition("\n")
-    found = _CHECKSUM.fullmatch(f"{last}\n")
-    return found is not None and found[1] == _checksum(f"{before}\n")
+    match = _CHECKSUM.fullmatch(f"{last}\n")
+    return match is not None and match[1] == _checksum(f"{before}\n")
 
 
 def _checksum(text: str) -> str:

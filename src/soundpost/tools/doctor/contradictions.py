@@ -43,9 +43,9 @@ def _placeholders(env: EnvSettings, public: SourcedAddress | None) -> Iterator[F
             yield FaultFound("secret-not-filled-in", location=value.location)
         elif is_placeholder(value.text):
             yield FaultFound("placeholder-secret", location=value.location)
-    url, location = app_url_in(env), env.named("SOUNDPOST_URL")
-    if url is not None and location is not None and is_placeholder(url.secret):
-        yield FaultFound("placeholder-secret", location=location.location)
+    url, url_value = app_url_in(env), env.named("SOUNDPOST_URL")
+    if url is not None and url_value is not None and is_placeholder(url.secret):
+        yield FaultFound("placeholder-secret", location=url_value.location)
 
 
 def _shapes(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFound]:
@@ -192,19 +192,19 @@ def _driver(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFo
 
 def _public(env: EnvSettings, public: SourcedAddress | None) -> Iterator[FaultFound]:
     """Yield settings of the browsers' address that contradict each other."""
-    url, location = public_url_in(env), env.public("URL")
+    url, url_value = public_url_in(env), env.public("URL")
     for name in ("HOST", "PORT", "SCHEME"):
-        said = [value for value in (env.public(name), env.frontend(name)) if value is not None]
-        if url is not None and location is not None and env.public(name) is None:
-            said.insert(0, Value(str(getattr(url, name.lower())), location.location))
+        values = [value for value in (env.public(name), env.frontend(name)) if value is not None]
+        if url is not None and url_value is not None and env.public(name) is None:
+            values.insert(0, Value(str(getattr(url, name.lower())), url_value.location))
         if public is not None:
-            said.append(Value(str(getattr(public.base_url, name.lower())), public.source))
-        for other in said[1:]:
-            if not _same(name, said[0].text.strip(), other.text.strip()):
+            values.append(Value(str(getattr(public.base_url, name.lower())), public.source))
+        for other in values[1:]:
+            if not _same(name, values[0].text.strip(), other.text.strip()):
                 yield FaultFound(
                     "env-public-differs",
-                    location=said[0].location,
-                    first=said[0].text.strip(),
+                    location=values[0].location,
+                    first=values[0].text.strip(),
                     other=other.location,
                     second=other.text.strip(),
                 )

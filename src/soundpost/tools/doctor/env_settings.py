@@ -25,7 +25,7 @@ class EnvSettings(NamedTuple):
         for name in names:
             for file in self.files:
                 value = file.values.get(name)
-                if value is not None and _says_something(value):
+                if value is not None and _is_significant(value):
                     return value
         return None
 
@@ -36,7 +36,7 @@ class EnvSettings(NamedTuple):
     def all_named(self, *names: str) -> list[Value]:
         """Return these variables of all files, without those that are empty or ``null``."""
         found = [file.values[name] for name in names for file in self.files if name in file.values]
-        return [value for value in found if _says_something(value)]
+        return [value for value in found if _is_significant(value)]
 
     def every(self) -> Iterator[tuple[str, Value]]:
         """Return the names and values of all variables, file by file."""
@@ -77,6 +77,6 @@ class EnvSettings(NamedTuple):
         return scheme.text.strip() if scheme else "https"
 
 
-def _says_something(value: Value) -> bool:
+def _is_significant(value: Value) -> bool:
     word = value.text.strip().lower()
     return bool(word) and word not in NULL

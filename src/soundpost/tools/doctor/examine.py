@@ -27,11 +27,11 @@ def examine(plan: CheckPlan, examination: Examination) -> None:
         check_machine(plan, examination)
     hangs = any(step.code in ("server-hangs", "worker-hangs") for step in examination.steps)
     with timeouts.at_most(_SHORT if hangs else timeouts.ANSWER):
-        _check_ways(plan, examination)
+        _check_connections(plan, examination)
     check_webhooks(plan, examination)
 
 
-def _check_ways(plan: CheckPlan, examination: Examination) -> None:
+def _check_connections(plan: CheckPlan, examination: Examination) -> None:
     """Run the checks from browser and backend to the server."""
     plan = with_likely_public(plan)
     browser_access = None

@@ -65,8 +65,8 @@ def _listening(table: Path, port: int) -> list[str]:
 
 def _open_files_of(process: int, proc: Path) -> int | None:
     with suppress(OSError):
-        found = re.search(r"^Max open files\s+\d+\s+(\d+)", (proc / str(process) / "limits").read_text(), re.MULTILINE)
-        return int(found[1]) if found else None
+        match = re.search(r"^Max open files\s+\d+\s+(\d+)", (proc / str(process) / "limits").read_text(), re.MULTILINE)
+        return int(match[1]) if match else None
     return None
 
 

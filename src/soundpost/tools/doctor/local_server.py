@@ -34,7 +34,7 @@ _MORE_ATTEMPTS: Final = 3
 """Connections after one that got no answer: with workers, another one may answer."""
 _MAX_APPS: Final = 20
 _SHOWN_PORTS: Final = 8
-_SAID_BY_SOUNDPOST: Final = ("Not found: there is nothing at ", "Not found: paths begin with ")
+_SOUNDPOST_ANSWERS: Final = ("Not found: there is nothing at ", "Not found: paths begin with ")
 _OTHER_APPS: Final = ("app-id-unknown", "app-key-mismatch", "app-secret-wrong")
 
 
@@ -48,7 +48,7 @@ def check_server(plan: CheckPlan, inside: BaseUrl) -> str:
     if response.status not in (200, 503) or not response.body.lstrip().startswith(b"{"):
         text = response_text(response)
         shown = f"it answers {response.status}: {text}"
-        if text.startswith(_SAID_BY_SOUNDPOST) or _is_soundpost(plan, inside):
+        if text.startswith(_SOUNDPOST_ANSWERS) or _is_soundpost(plan, inside):
             raise _not_loaded(plan, inside, shown)
         raise FaultFound("port-in-use", port=inside.port, host=inside.host, shown=shown)
     status = _status(plan)

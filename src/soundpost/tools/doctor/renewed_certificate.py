@@ -70,11 +70,11 @@ def _last_day(pem: str) -> str:
     """Return the last day of the first certificate of a PEM file; empty if there is none."""
     first = _FIRST.search(pem)
     try:
-        found = _VALIDITY.search(ssl.PEM_cert_to_DER_cert(first[0])) if first else None
-        if found is None:
+        match = _VALIDITY.search(ssl.PEM_cert_to_DER_cert(first[0])) if first else None
+        if match is None:
             return ""
-        text = (found[4] or found[3]).decode()
-        form = "%Y%m%d%H%M%S" if found[4] else "%y%m%d%H%M%S"
+        text = (match[4] or match[3]).decode()
+        form = "%Y%m%d%H%M%S" if match[4] else "%y%m%d%H%M%S"
         return datetime.strptime(text, form).replace(tzinfo=UTC).date().isoformat()
     except ValueError:
         return ""

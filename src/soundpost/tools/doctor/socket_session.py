@@ -118,9 +118,9 @@ class SocketSession:
         self._sock.close()
 
     def _read(self, deadline: float) -> None:
-        fault, said = self._protocol.parser_exc, self._protocol.close_sent
+        fault, sent_close = self._protocol.parser_exc, self._protocol.close_sent
         if fault is not None:
-            raise ConnectionClosedError(said.code if said else NO_CLOSE_FRAME, one_line(str(fault)))
+            raise ConnectionClosedError(sent_close.code if sent_close else NO_CLOSE_FRAME, one_line(str(fault)))
         left = deadline - time.monotonic()
         if left <= 0:
             raise NothingReceivedError

@@ -50,11 +50,11 @@ def backend_in(env: EnvSettings) -> SourcedAddress | None:
     url, value = app_url_in(env), env.named("SOUNDPOST_URL")
     if url is None and not any(values.values()):
         return None
-    said = {name: text_of(each) for name, each in values.items()}
-    host = said["HOST"] or (url.host if url else "127.0.0.1")
-    scheme = said["SCHEME"] or (url.scheme if url else "https" if said["PORT"] == "443" else "http")
-    port = said["PORT"] or (str(url.port) if url else "443" if scheme == "https" else env.server_port)
-    address = _checked(scheme, host, port, said["PATH"] or (url.path if url else ""))
+    texts = {name: text_of(each) for name, each in values.items()}
+    host = texts["HOST"] or (url.host if url else "127.0.0.1")
+    scheme = texts["SCHEME"] or (url.scheme if url else "https" if texts["PORT"] == "443" else "http")
+    port = texts["PORT"] or (str(url.port) if url else "443" if scheme == "https" else env.server_port)
+    address = _checked(scheme, host, port, texts["PATH"] or (url.path if url else ""))
     locations = [value if url else None, values["HOST"], values["PORT"], values["SCHEME"]]
     return None if address is None else SourcedAddress(address, locations_of(locations))
 
@@ -62,19 +62,19 @@ def backend_in(env: EnvSettings) -> SourcedAddress | None:
 def public_in(env: EnvSettings) -> SourcedAddress | None:
     """Return the address to which variables send browsers; None without a host."""
     url, value = public_url_in(env), env.public("URL")
-    said, locations = {}, [value if url else None]
+    texts, locations = {}, [value if url else None]
     for name in ("HOST", "PORT", "SCHEME", "PATH"):
         part = env.public(name)
         if part is None and (url is None or getattr(url, name.lower()) is None) and name != "PATH":
             part = env.frontend(name)
-        said[name] = text_of(part) or str((url and getattr(url, name.lower())) or "")
+        texts[name] = text_of(part) or str((url and getattr(url, name.lower())) or "")
         locations.append(part)
-    host, port, scheme = said["HOST"], said["PORT"], said["SCHEME"]
+    host, port, scheme = texts["HOST"], texts["PORT"], texts["SCHEME"]
     if not host or is_unspecified(host) or "/" in host:
         return None
     if scheme not in ("http", "https"):
         scheme = "https" if port in ("443", "") or env.frontend("HOST") else "http"
-    address = _checked(scheme, host, port, said["PATH"])
+    address = _checked(scheme, host, port, texts["PATH"])
     return None if address is None else SourcedAddress(address, locations_of(locations))
 
 

@@ -118,19 +118,22 @@ def _refused(error: Exception, base_url: BaseUrl) -> FaultFound:
 
 def _plain_fault(base_url: BaseUrl) -> FaultFound:
     """Return the fault of a port that does not speak TLS, by the protocol that it speaks."""
-    said = b""
+    received = b""
     with suppress(FaultFound, OSError):
         sock = connect(base_url, look_up_addresses(base_url)).sock
         with sock:
             lines = ("GET / HTTP/1.1", f"Host: {base_url.authority}", f"User-Agent: {DOCTOR}", "Connection: close")
             sock.sendall("\r\n".join([*lines, "", ""]).encode())
-            said = sock.recv(1000)
-    if said.startswith(b"HTTP/"):
-        is_proxy = base_url.port == 443 or _NGINX.search(said) is not None
+            received = sock.recv(1000)
+    if received.startswith(b"HTTP/"):
+        is_proxy = base_url.port == 443 or _NGINX.search(received) is not None
         situation = PORT_OF_A_PROXY if is_proxy else ""
         return FaultFound("port-speaks-http", situation, host=base_url.host, port=base_url.port)
     return FaultFound(
-        "port-not-http", host=base_url.host, port=base_url.port, shown=repr(one_line(said)) if said else "nothing"
+        "port-not-http",
+        host=base_url.host,
+        port=base_url.port,
+        shown=repr(one_line(received)) if received else "nothing",
     )
 
 

@@ -87,15 +87,15 @@ class PythonSource:
 
     def line_end(self, offset: int) -> int:
         """Return the offset of the line break behind ``offset``, or of the end of the text."""
-        found = re.compile(r"\r?\n|\Z").search(self.text, offset)
-        assert found is not None
-        return found.start()
+        match = re.compile(r"\r?\n|\Z").search(self.text, offset)
+        assert match is not None
+        return match.start()
 
     def indent(self, offset: int) -> str:
         """Return the white space at the beginning of the line that contains ``offset``."""
-        found = re.compile(r"[ \t]*").match(self.text, self.line_start(offset))
-        assert found is not None
-        return found[0]
+        match = re.compile(r"[ \t]*").match(self.text, self.line_start(offset))
+        assert match is not None
+        return match[0]
 
     @cached_property
     def tokens(self) -> list[Token]:
@@ -145,8 +145,8 @@ class PythonSource:
         return [self.text[start:end] for start, end in zip(self._line_starts, ends, strict=True)]
 
     def _line_break(self, offset: int) -> str:
-        found = re.compile(r"\r?\n").search(self.text, offset) or re.search(r"\r?\n", self.text)
-        return found[0] if found else "\n"
+        match = re.compile(r"\r?\n").search(self.text, offset) or re.search(r"\r?\n", self.text)
+        return match[0] if match else "\n"
 
     def _offset(self, line: int, column: int) -> int:
         """Return the offset of a place in Python's syntax tree, whose columns count bytes of UTF-8."""
