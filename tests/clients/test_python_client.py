@@ -48,7 +48,9 @@ async def test_a_cookie_is_as_good_as_a_token(server: RunningServer, web_app: We
     ],
     ids=["by the application", "by the server"],
 )
-async def test_refused(server: RunningServer, web_app: WebApp, channel: str, status: int, message: str) -> None:
+async def test_a_refused_subscription_raises_status_and_message(
+    server: RunningServer, web_app: WebApp, channel: str, status: int, message: str
+) -> None:
     async with client_of(server, web_app) as client:
         with pytest.raises(SubscriptionError, match=message) as caught:
             await client.subscribe(channel)
@@ -103,7 +105,9 @@ async def test_without_the_master_key_they_come_sealed(server: RunningServer, py
         assert sorted((await diary.next(timeout=10)).data) == ["ciphertext", "nonce"]
 
 
-def test_blocking(server: RunningServer, web_app: WebApp, python_sdk: PythonSdk) -> None:
+def test_the_blocking_client_reads_encrypted_events(
+    server: RunningServer, web_app: WebApp, python_sdk: PythonSdk
+) -> None:
     auth = from_endpoint(f"{web_app.url}/broadcasting/auth", bearer="ann")
     with SyncClient(f"http://127.0.0.1:{server.port}", KEY, auth=auth) as client:
         diary = client.subscribe("private-encrypted-blocking")

@@ -168,7 +168,9 @@ def test_what_follows_a_request_and_is_none_is_answered_with_400(server: Running
 @pytest.mark.parametrize(
     "trailers", [b"", b"Digest: x\r\n", b"Connection: upgrade\r\nUpgrade: websocket\r\nExpect: 100-continue\r\n"]
 )
-def test_chunked_body(server: RunningServer, size: int, extension: bytes, trailers: bytes) -> None:
+def test_a_chunked_body_is_read_before_the_next_request(
+    server: RunningServer, size: int, extension: bytes, trailers: bytes
+) -> None:
     request = chunked(publish(), in_chunks(event(), size, extension, trailers))
     with RawSocket(server.port) as client:
         client.send(request + UP)

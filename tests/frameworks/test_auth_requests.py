@@ -199,7 +199,7 @@ class TestLog:
     """A mistake in how things are set up is a warning, which every framework shows; a plain no is not."""
 
     @pytest.mark.parametrize("open_door", DOORS)
-    def test_levels(self, open_door: Open, caplog: pytest.LogCaptureFixture) -> None:
+    def test_only_mistakes_of_the_setup_are_warnings(self, open_door: Open, caplog: pytest.LogCaptureFixture) -> None:
         door = open_door(lambda: None)
         declare(door.channels)
 

@@ -125,7 +125,7 @@ def test_below_a_path(sp: Soundpost) -> None:
         assert client.get("/live/up").json() == {"health": "OK"}
 
 
-def test_alone(sp: Soundpost) -> None:
+def test_the_app_alone_serves_clients_and_health(sp: Soundpost) -> None:
     with TestClient(App(apps=[APP])) as client, client.websocket_connect(SOCKET) as socket:
         hello(socket)
         assert client.get("/up").json() == {"health": "OK"}

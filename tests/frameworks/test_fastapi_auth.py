@@ -303,7 +303,7 @@ def test_a_failure_after_the_answer_does_not_allow(sp: Soundpost, client: TestCl
     assert "the commit failed" in answer.json()["message"]
 
 
-def test_guests(sp: Soundpost, client: TestClient) -> None:
+def test_guests_may_join_where_the_route_allows_them(sp: Soundpost, client: TestClient) -> None:
     @sp.channels.presence("lobby", guests=True)
     def lobby(user: User | None, ctx: Context) -> User:
         return {"id": f"guest-{ctx.socket_id}"} if user is None else {"name": user["name"]}
@@ -354,7 +354,7 @@ def test_guards_are_dependencies_tried_in_order(sp: Soundpost, client: TestClien
     assert reason(ask(client, "presence-counter", None)) == "nobody is logged in"
 
 
-def test_sign_in(sp: Soundpost, client: TestClient) -> None:
+def test_a_sign_in_is_signed_for_the_current_user(sp: Soundpost, client: TestClient) -> None:
     def sign_in(user: str | None) -> Any:
         headers = {} if user is None else {"Authorization": f"Bearer {user}"}
         return client.post("/broadcasting/user-auth", data={"socket_id": SOCKET_ID}, headers=headers)

@@ -70,7 +70,7 @@ def test_a_url_is_not_mixed_with_the_environment_s_address(monkeypatch: pytest.M
     assert (found.connection().app_id, found.connection().host, found.deliver) == ("1", "10.0.0.7", "background")
 
 
-def test_several_connections() -> None:
+def test_one_of_several_connections_is_the_default() -> None:
     url = "https://k:s@ws.example.com/apps/2"
     found = settings(SOUNDPOST_CONNECTIONS={"main": {"url": url}, "log": {"driver": "log"}}, SOUNDPOST_DEFAULT="log")
     assert found.default == "log"

@@ -86,7 +86,7 @@ def is_running(process: int) -> bool:
     return False
 
 
-def test_fan_out(sh: Shell, server: RunningServer) -> None:
+def test_fan_out_counts_every_delivery(sh: Shell, server: RunningServer) -> None:
     report = bench(sh, server.port)
     assert report.publishing.published > 0
     assert report.deliveries.received == 20 * report.publishing.published
@@ -112,20 +112,20 @@ def test_one_to_one(sh: Shell, server: RunningServer) -> None:
     assert report.deliveries.received == report.publishing.published > 0
 
 
-def test_presence(sh: Shell, server: RunningServer) -> None:
+def test_presence_counts_every_member_event(sh: Shell, server: RunningServer) -> None:
     report = bench(sh, server.port, "--scenario", "presence", "--processes", "2")
     assert report.deliveries.received == 18 * report.publishing.published > 0
     assert report.members.received == report.members.expected > 0
     assert report.members.expected % 18 == 0
 
 
-def test_churn(sh: Shell, server: RunningServer) -> None:
+def test_churn_reconnects_without_a_lost_event(sh: Shell, server: RunningServer) -> None:
     report = bench(sh, server.port, "--scenario", "churn")
     assert report.connections.reconnected > 0
     assert report.deliveries.received == 15 * report.publishing.published > 0
 
 
-def test_idle(sh: Shell, server: RunningServer) -> None:
+def test_idle_connections_answer_every_ping(sh: Shell, server: RunningServer) -> None:
     report = bench(sh, server.port, "--scenario", "idle")
     assert report.publishing.published == 0
     assert report.pings.answered == report.pings.sent >= 20

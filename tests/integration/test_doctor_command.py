@@ -279,7 +279,7 @@ def test_too_few_open_files_of_this_shell(sh: Shell) -> None:
         ("--nonsense",),
     ],
 )
-def test_wrong_usage(sh: Shell, arguments: tuple[str, ...]) -> None:
+def test_wrong_usage_ends_with_status_2(sh: Shell, arguments: tuple[str, ...]) -> None:
     done = sh.run("doctor", *arguments)
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stdout == ""

@@ -357,7 +357,7 @@ def _machine(tmp_path: Path, server: RunningServer) -> Iterator[Machine]:
 
 
 @pytest.mark.parametrize("set_up", TABLE, ids=lambda each: each.name)
-def test_the_verdict(machine: Machine, set_up: SetUp) -> None:
+def test_the_doctor_finds_the_faults_of_each_deployment(machine: Machine, set_up: SetUp) -> None:
     verdict, text = examined(machine, set_up.build(machine))
     print(row(set_up.name, verdict))
     assert verdict == set_up.verdict, text

@@ -131,7 +131,7 @@ def refused_without_app(text: str, reason: str) -> float:
     return 0.0 if found is None else float(found[1])
 
 
-def test_processes(server: RunningServer) -> None:
+def test_metrics_have_figures_of_the_processes(server: RunningServer) -> None:
     text = scrape(server).text
     figures = dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("process_"))
     assert float(figures["process_resident_memory_bytes"]) > 20_000_000

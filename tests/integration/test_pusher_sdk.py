@@ -108,7 +108,7 @@ def test_an_event_goes_to_channels_but_not_to_its_sender(server: RunningServer, 
         assert ann.read_event()["event"] == "fence"
 
 
-def test_a_batch(server: RunningServer, client: Any) -> None:
+def test_a_batch_arrives_in_order_and_is_answered(server: RunningServer, client: Any) -> None:
     batch = [{"channel": "batch", "name": f"n{number}", "data": {"n": number}} for number in range(3)]
     with server.connect() as ann:
         ann.subscribe("batch")
@@ -128,7 +128,7 @@ def test_an_event_of_a_batch_with_an_empty_socket_id_goes_to_all(
         assert ann.read_event()["event"] == "x"
 
 
-def test_questions(server: RunningServer, client: Any) -> None:
+def test_channels_and_users_are_queried(server: RunningServer, client: Any) -> None:
     signed = client.authenticate("presence-room", "1.2", {"user_id": "7"})
     assert signed["channel_data"] == '{"user_id": "7"}'
     with server.connect() as ann:

@@ -188,7 +188,7 @@ TESTS = {
 
 
 @pytest.mark.parametrize("name", TESTS)
-def test_fixtures(pytester: pytest.Pytester, name: str) -> None:
+def test_tests_with_the_fixtures_pass(pytester: pytest.Pytester, name: str) -> None:
     passed = TESTS[name].count("def test_")
     pytester.makepyfile(application=APPLICATION)
     pytester.makepyfile(**{f"test_{name}": TESTS[name]})

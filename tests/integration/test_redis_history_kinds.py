@@ -155,7 +155,7 @@ def check_the_number(one: RunningServer, other: RunningServer) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_histories(kind: str) -> None:
+def test_history_and_resumption_over_each_kind_of_redis(kind: str) -> None:
     with KINDS[kind]() as installation, running_fleet(installation.url, 2, apps=[APP]) as fleet:
         check_resumption(*fleet.servers)
         check_the_api(*fleet.servers)

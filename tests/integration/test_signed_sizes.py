@@ -79,7 +79,7 @@ def test_a_whole_message_at_the_limit(character: str) -> None:
 
 
 @pytest.mark.parametrize("size", [128, 129])
-def test_ids(size: int) -> None:
+def test_a_user_id_that_is_too_long_is_refused_before_the_server(size: int) -> None:
     with ticked_server() as server, server.connect() as socket:
         answers = [
             (endpoint(True).channel(request(socket.socket_id, "x" * size)), "pusher:subscribe"),
@@ -100,7 +100,9 @@ def test_ids(size: int) -> None:
         ({"id": "7", "watchlist": ["x" * 100] * 200}, "max_message_size"),
     ],
 )
-def test_sign_in(said: dict[str, Any], option: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_sign_in_that_is_too_large_names_the_option(
+    said: dict[str, Any], option: str, caplog: pytest.LogCaptureFixture
+) -> None:
     answer = endpoint(said).user(request())
     assert answer.status == 500
     assert f"({option})" in answer.body

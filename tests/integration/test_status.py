@@ -101,7 +101,7 @@ def test_a_disabled_app_is_called_so(workers: int) -> None:
         assert [app["enabled"] for app in server.status()["apps"]] == [True, False]
 
 
-def test_with_workers() -> None:
+def test_with_workers_the_status_lists_each() -> None:
     with operated() as server:
         server.configure(f"{CALM}workers = 2\n")
         server.start()

@@ -168,7 +168,9 @@ def test_bytes_as_http(server: RunningServer, witness: Witness, portions: list[b
     st.sampled_from(["/events", "/batch_events", "/users/7/terminate_connections"]),
 )
 @settings(max_examples=400)
-def test_signed_bodies(server: RunningServer, witness: Witness, body: bytes, path: str) -> None:
+def test_any_signed_body_is_answered_with_a_known_status(
+    server: RunningServer, witness: Witness, body: bytes, path: str
+) -> None:
     with RawSocket(server.port) as client:
         client.send(signed_request("POST", path, body))
 

@@ -30,7 +30,7 @@ def request(target: bytes = b"/", headers: list[tuple[bytes, bytes]] | None = No
         (b"?a=1?b=2", [("a", "1?b=2")]),
     ],
 )
-def test_parameters(query: bytes, pairs: list[tuple[str, str]]) -> None:
+def test_the_query_is_decoded_into_pairs_in_order(query: bytes, pairs: list[tuple[str, str]]) -> None:
     assert request(b"/path" + query).parameters() == pairs
 
 
@@ -44,7 +44,7 @@ def test_headers_are_found_in_lower_case_and_joined() -> None:
     assert headers == {b"connection": b"keep-alive, Upgrade", b"host": b"x"}
 
 
-def test_responses() -> None:
+def test_a_response_is_encoded_with_status_length_and_headers() -> None:
     assert OK.encode(keep_alive=True) == (
         b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
     )

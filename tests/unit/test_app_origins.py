@@ -37,7 +37,7 @@ def test_everybody_is_welcome_by_default(origin: str | None) -> None:
         ("capacitor://localhost", "capacitor://localhost"),
     ],
 )
-def test_welcome(pattern: str, origin: str) -> None:
+def test_an_origin_that_a_pattern_matches_is_allowed(pattern: str, origin: str) -> None:
     assert app("other.org", pattern).allows_origin(origin)
 
 
@@ -61,7 +61,7 @@ def test_welcome(pattern: str, origin: str) -> None:
         ("https://laravel.com:8443", "https://laravel.com"),
     ],
 )
-def test_turned_away(pattern: str, origin: str) -> None:
+def test_an_origin_that_no_pattern_matches_is_refused(pattern: str, origin: str) -> None:
     assert not app("other.org", pattern).allows_origin(origin)
 
 

@@ -111,7 +111,7 @@ def ask(request: pytest.FixtureRequest, endpoint: AuthEndpoint) -> Ask:
 class TestAnswers:
     """Responses are those of Pusher's own SDK byte for byte, except for spaces."""
 
-    def test_private(self, ask: Ask) -> None:
+    def test_a_private_channel_is_signed_as_by_the_sdk(self, ask: Ask) -> None:
         answer = ask(request())
         assert answer.status == 200
         assert json.loads(answer.body) == SDK.authenticate("private-orders.7", SOCKET_ID)
@@ -121,14 +121,14 @@ class TestAnswers:
         answer = ask(request("private-cache-orders.7"))
         assert json.loads(answer.body) == SDK.authenticate("private-cache-orders.7", SOCKET_ID)
 
-    def test_encrypted(self, ask: Ask) -> None:
+    def test_an_encrypted_channel_gets_its_shared_secret(self, ask: Ask) -> None:
         answer = json.loads(ask(request("private-encrypted-orders.7")).body)
         expected = SDK.authenticate("private-encrypted-orders.7", SOCKET_ID)
         assert answer["auth"] == expected["auth"]
         assert answer["shared_secret"].encode() == expected["shared_secret"]  # bytes, there
         assert set(answer) == {"auth", "shared_secret"}
 
-    def test_presence(self, ask: Ask) -> None:
+    def test_a_presence_channel_gets_signed_channel_data(self, ask: Ask) -> None:
         answer = json.loads(ask(request("presence-rooms.x")).body)
         data = '{"user_id":"7","user_info":{"name":"alice","room":"x"}}'
         assert answer["channel_data"] == data
@@ -293,7 +293,7 @@ class TestDebug:
             ("orders", User(7), "'orders' is no private or presence channel: it needs no authorization"),
         ],
     )
-    def test_why(self, ask: Ask, channel: str, user: Any, reason: str) -> None:
+    def test_with_debug_a_refusal_gives_its_reason(self, ask: Ask, channel: str, user: Any, reason: str) -> None:
         answer = ask(request(channel, user))
         assert answer.status == 403
         assert reason in json.loads(answer.body)["message"]
@@ -303,7 +303,7 @@ class TestDebug:
         assert answer.status == 500
         assert "is an encrypted channel: set encryption_master_key" in json.loads(answer.body)["message"]
 
-    def test_what_failed(self, ask: Ask, routes: ChannelRoutes) -> None:
+    def test_with_debug_a_failure_names_the_exception(self, ask: Ask, routes: ChannelRoutes) -> None:
         routes.private("broken")(lambda user: user.nothing)
         message = json.loads(ask(request("private-broken")).body)["message"]
         assert message.startswith("the channel route failed: AttributeError: ")
@@ -347,7 +347,7 @@ class TestRequests:
         ],
         ids=lambda value: str(value)[:60],
     )
-    def test_malformed_ones(self, ask: Ask, more: dict[str, Any], status: int) -> None:
+    def test_malformed_requests_are_refused(self, ask: Ask, more: dict[str, Any], status: int) -> None:
         assert ask(request(**more)) == AuthResponse(status, '{"message":""}')
 
     def test_pages_of_other_sites_are_refused(self, ask: Ask) -> None:
@@ -418,7 +418,9 @@ class TestUsers:
         ask(AuthRequest({}, "", request("presence-by-framework").body, "h", names.append))
         assert names == ["session"], "a guard that is no route's is the framework's"
 
-    def test_permissions(self, ask: Ask, endpoint: AuthEndpoint, routes: ChannelRoutes) -> None:
+    def test_the_permission_of_a_route_is_checked(
+        self, ask: Ask, endpoint: AuthEndpoint, routes: ChannelRoutes
+    ) -> None:
         routes.private("permitted", permission="shop.view")(lambda user: True)
         assert ask(request("private-permitted")).status == 500, "nobody can tell"
         endpoint.check_permission = lambda user, permission: (user.id, permission) == (7, "shop.view")
@@ -479,7 +481,7 @@ class TestSignIn:
         routes.user(lambda user: {"id": 70 + user.id})
         assert json.loads(ask(request(None), sign_in=True).body)["user_data"] == '{"id":"77"}'
 
-    def test_denied(self, ask: Ask, routes: ChannelRoutes) -> None:
+    def test_a_sign_in_without_a_user_is_refused(self, ask: Ask, routes: ChannelRoutes) -> None:
         assert ask(request(None, None), sign_in=True) == AuthResponse(403, '{"message":""}')
         routes.user(lambda user: None)
         assert ask(request(None), sign_in=True).status == 403

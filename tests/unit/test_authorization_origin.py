@@ -92,5 +92,5 @@ def test_whoever_sends_a_token_needs_no_cookie() -> None:
         ("https://app.example.org", "*", True),
     ],
 )
-def test_trusted_origins(origin: str, pattern: str, is_trusted: bool) -> None:
+def test_only_trusted_origins_may_ask_across_sites(origin: str, pattern: str, is_trusted: bool) -> None:
     assert (fault(origin, "cross-site", trusted=("https://other", pattern)) is None) is is_trusted

@@ -108,7 +108,7 @@ def test_wrong_patterns_are_named(pattern: str, reason: str) -> None:
         ("team", "teams", False),
     ],
 )
-def test_overlaps(one: str, other: str, common: bool) -> None:
+def test_patterns_overlap_if_one_name_matches_both(one: str, other: str, common: bool) -> None:
     for first, second in ((one, other), (other, one)):
         found = Pattern(first).overlaps(Pattern(second))
         assert (found is not None) is common

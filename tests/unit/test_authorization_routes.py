@@ -220,7 +220,7 @@ def test_all_or_none(routes: ChannelRoutes) -> None:
     assert len(routes) == 0
 
 
-def test_clear(routes: ChannelRoutes) -> None:
+def test_clear_removes_routes_guards_and_user_callback(routes: ChannelRoutes) -> None:
     routes.private("a")(yes)
     routes.guard("g")(yes)
     routes.user(yes)

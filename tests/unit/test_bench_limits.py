@@ -31,12 +31,12 @@ CREDENTIALS = ("--app-id", "1", "--key", "k", "--secret", "s")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "::1%lo"])
-def test_this_machine(address: str) -> None:
+def test_addresses_of_this_machine_are_loopback(address: str) -> None:
     assert is_loopback_host(address)
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "10.0.0.1", "0.0.0.0", "::", "2001:db8::1", "::ffff:192.0.2.1"])
-def test_another_machine(address: str) -> None:
+def test_addresses_of_other_machines_are_not_loopback(address: str) -> None:
     assert not is_loopback_host(address)
 
 

@@ -138,7 +138,7 @@ class TestConnection:
         with pytest.raises(ConfigurationError, match=r"Soundpost is not configured: .* set SOUNDPOST_APP_ID"):
             BroadcastSettings().connection()
 
-    def test_another_name(self) -> None:
+    def test_an_unknown_connection_is_named_with_the_known_ones(self) -> None:
         with pytest.raises(ConfigurationError, match="no connection is named 'b': there are a, c"):
             settings_from({"connections": {"a": {}, "c": {}}}).connection("b")
 

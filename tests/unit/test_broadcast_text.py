@@ -354,7 +354,7 @@ class TestUsers:
             (LocalProxy(lambda: {"id": 7}), "7"),
         ],
     )
-    def test_ids(self, user: Any, user_id: str) -> None:
+    def test_a_user_channel_has_the_id_of_its_user(self, user: Any, user_id: str) -> None:
         assert id_of(user) == user_id
         assert UserChannel(user).name == f"#server-to-user-{user_id}"
 

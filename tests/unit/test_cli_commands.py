@@ -15,7 +15,7 @@ from support.command_line import CommandLine, command_line
 __all__ = ["command_line"]
 
 
-def test_version(command_line: CommandLine) -> None:
+def test_version_prints_name_and_version(command_line: CommandLine) -> None:
     result = command_line.run("--version")
     assert result.exit_code == 0
     assert result.stdout == f"soundpost {soundpost.__version__}\n"

@@ -25,11 +25,11 @@ from soundpost.wire.signatures import sign
         ("wss://ws.example.com", "wss://ws.example.com/app/a%2Fb?protocol=7&client=soundpost&version="),
     ],
 )
-def test_socket_addresses(base_url: str, expected: str) -> None:
+def test_a_base_url_becomes_the_url_of_the_websocket(base_url: str, expected: str) -> None:
     assert socket_url(base_url, "a/b").startswith(expected)
 
 
-def test_loopback_addresses() -> None:
+def test_only_urls_of_this_machine_are_loopback() -> None:
     assert all(
         map(is_loopback_url, ("http://127.0.0.1:1", "http://localhost", "http://[::1]:80", "http://a.localhost"))
     )

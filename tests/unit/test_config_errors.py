@@ -208,7 +208,7 @@ def test_on_the_command_line(directory: Directory) -> None:
     )
 
 
-def test_in_dotenv(directory: Directory) -> None:
+def test_a_wrong_value_in_dotenv_names_file_and_variable(directory: Directory) -> None:
     assert directory.dotenv("SOUNDPOST_SERVER_PORT=x\n").error().startswith(".env: SOUNDPOST_SERVER_PORT='x': ")
 
 

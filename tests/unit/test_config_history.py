@@ -58,7 +58,7 @@ def test_the_largest_numbers(directory: Directory) -> None:
 @pytest.mark.parametrize(
     ("age", "seconds"), [("90", 90), ("'90'", 90), ("'30s'", 30), ("'10m'", 600), ("'2 h'", 7_200), ("'1D'", 86_400)]
 )
-def test_ages(directory: Directory, age: str, seconds: int) -> None:
+def test_an_age_may_have_a_unit(directory: Directory, age: str, seconds: int) -> None:
     directory.toml(f"{APP_TABLE}[[apps.history]]\nchannels = ['news']\nage = {age}\n")
     assert history_of(directory)[0].age == seconds
 
@@ -198,7 +198,7 @@ def test_mistakes_in_a_variable(directory: Directory, text: str, message: str) -
 
 
 @pytest.mark.parametrize("pattern", ["*", "news", "private-orders.*", "a*b*", "#server-to-user-*", "x_-=@,.;9"])
-def test_usable_patterns(pattern: str) -> None:
+def test_usable_patterns_have_no_fault(pattern: str) -> None:
     assert pattern_fault(pattern) is None
 
 

@@ -54,7 +54,9 @@ OWN: Final = [
 
 
 @pytest.mark.parametrize(("code", "check", "base_url", "found", "at"), FOLLOWS)
-def test_what_follows(code: str, check: str, base_url: BaseUrl | None, found: str, at: BaseUrl | None) -> None:
+def test_a_fault_follows_from_an_earlier_one(
+    code: str, check: str, base_url: BaseUrl | None, found: str, at: BaseUrl | None
+) -> None:
     assert {code, found} <= set(FAULTS)
     assert cause(code, check, base_url, found, at) == found
 

@@ -80,7 +80,7 @@ def unused_port() -> int:
         ("http://[::1]:8080", BaseUrl("http", "::1", 8080)),
     ],
 )
-def test_addresses(url: str, place: BaseUrl) -> None:
+def test_a_base_url_is_parsed_with_its_default_port(url: str, place: BaseUrl) -> None:
     assert parse_base_url(url) == place
 
 
@@ -94,7 +94,7 @@ def test_a_name_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> 
     assert caught.value.code == "dns-failed"
 
 
-def test_no_route(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_without_a_route_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*arguments: object) -> None:
         raise OSError(errno.EHOSTUNREACH, "No route to host")
 

@@ -78,7 +78,9 @@ async def answered(scope: dict[str, Any], *messages: dict[str, Any], app: Any = 
     ],
     ids=lambda value: str(value)[:40] if "iterator" not in str(value) else "iterator",
 )
-async def test_requests(changes: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+async def test_requests_of_unusual_scopes_are_understood(
+    changes: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
     start, body = await answered(http(**changes))
     assert start["status"] in (401, 404, 413), body  # its signature is of another time: it was understood
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
@@ -132,7 +134,7 @@ async def test_an_origin_in_capitals_is_one() -> None:
 
 
 @pytest.mark.parametrize("missing", ["headers", "query_string", "raw_path", "root_path", "http_version", "method"])
-async def test_websockets(missing: str) -> None:
+async def test_websockets_of_incomplete_scopes_are_answered(missing: str) -> None:
     scope = websocket(b"https://good.example")
     scope[missing] = None
     code = code_of(await answered(scope, CONNECT, DISCONNECT))

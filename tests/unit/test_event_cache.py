@@ -41,7 +41,7 @@ def test_it_expires_and_is_forgotten_when_asked_for() -> None:
     assert len(cache) == 0
 
 
-def test_seconds_left() -> None:
+def test_seconds_left_count_down_to_the_expiry() -> None:
     clock = Clock()
     cache = EventCache(clock)
     put(cache, "cache-a", ttl=1800)

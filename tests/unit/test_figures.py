@@ -105,7 +105,7 @@ def test_a_timeline_has_the_last_hour() -> None:
         ((60.0,), 0.5, BOUNDS[-1]),
     ],
 )
-def test_quantiles(seconds: tuple[float, ...], share: float, expected: float) -> None:
+def test_quantiles_are_estimated_from_the_histogram(seconds: tuple[float, ...], share: float, expected: float) -> None:
     assert quantile(histogram(*seconds).counts, share) == pytest.approx(expected)
 
 

@@ -107,7 +107,7 @@ def test_a_success_that_is_none(body: bytes) -> None:
         (httpx.ReadError("odd"), "https://ws.example.com", "no answer from https://ws.example.com: odd"),
     ],
 )
-def test_no_answer(error: Exception, base_url: str, message: str) -> None:
+def test_a_request_without_an_answer_says_why(error: Exception, base_url: str, message: str) -> None:
     failure = no_answer(base_url, error)
     assert failure.status == 0
     assert str(failure) == message

@@ -15,7 +15,7 @@ def listed(members: Members) -> object:
     return json.loads(json.loads(members.as_json_string()))["presence"]
 
 
-def test_nobody() -> None:
+def test_without_members_the_list_is_empty() -> None:
     members = Members()
 
     assert listed(members) == {"count": 0, "ids": [], "hash": {}}

@@ -79,7 +79,7 @@ PLACES = [pytest.param(_app, id="app"), pytest.param(_auth_endpoint, id="auth en
         ("file://", "file://"),
     ],
 )
-def test_lets_in(matches: Matcher, form: str, origin: str) -> None:
+def test_a_form_matches_its_origins(matches: Matcher, form: str, origin: str) -> None:
     assert matches(form, origin)
 
 
@@ -124,7 +124,7 @@ def test_lets_in(matches: Matcher, form: str, origin: str) -> None:
         ("file://", "https://file"),
     ],
 )
-def test_turns_away(matches: Matcher, form: str, origin: str) -> None:
+def test_a_form_matches_no_other_origin(matches: Matcher, form: str, origin: str) -> None:
     assert not matches(form, origin)
 
 

@@ -59,7 +59,7 @@ def test_fields_come_back_whatever_is_in_them(fields: list[bytes]) -> None:
 
 
 @given(origin, number, socket_id, field)
-def test_events(origin: bytes, number: int, socket_id: str | None, frame: bytes) -> None:
+def test_an_event_is_read_back_as_written(origin: bytes, number: int, socket_id: str | None, frame: bytes) -> None:
     assert parse(event(origin, number, socket_id, frame)) == EventMessage(0, origin, number, socket_id, frame)
 
 
@@ -71,7 +71,9 @@ def test_what_operators_ask(origin: bytes, number: int, body: bytes) -> None:
 
 
 @given(origin, number, number, socket_id, field)
-def test_kept_events(origin: bytes, version: int, number: int, socket_id: str | None, frame: bytes) -> None:
+def test_a_kept_event_is_read_with_its_version(
+    origin: bytes, version: int, number: int, socket_id: str | None, frame: bytes
+) -> None:
     excluded = b"" if socket_id is None else socket_id.encode()
     fields = (b"%d" % version, origin, b"%d" % number, excluded, frame)
     assert parse(MAGIC + b"!" + join_fields(fields)) == EventMessage(version, origin, number, socket_id, frame)
@@ -115,7 +117,7 @@ def test_no_other_bytes_are_an_event_of_a_history(data: bytes) -> None:
 
 
 @given(text | st.integers(-(2**63), 2**63 - 1), json_value, number)
-def test_members(user_id: str | int, info: object, version: int) -> None:
+def test_a_member_is_read_back_as_written(user_id: str | int, info: object, version: int) -> None:
     member = Member(user_id, encode(info))
     found = member_of(member_blob(member))
     assert (found.user_id, found.id_json, found.info_json) == (member.user_id, member.id_json, member.info_json)
@@ -132,12 +134,12 @@ def test_members(user_id: str | int, info: object, version: int) -> None:
 
 
 @given(origin, number, text, text)
-def test_terminations(origin: bytes, number: int, app_id: str, user_id: str) -> None:
+def test_a_termination_is_read_back_as_written(origin: bytes, number: int, app_id: str, user_id: str) -> None:
     assert parse(terminate(origin, number, app_id, user_id)) == Terminate(origin, number, app_id, user_id)
 
 
 @given(number, field)
-def test_the_rest(number: int, order: bytes) -> None:
+def test_all_other_kinds_of_messages_are_read_back(number: int, order: bytes) -> None:
     assert parse(hello(number)) == Hello(number)
     assert parse(MAGIC + b"#" + join_fields((b"%d" % number,))) == Counted(number)
     assert parse(MAGIC + b"R" + join_fields((order,))) == Restart(order)

@@ -40,7 +40,7 @@ for name in ("soundpost.server", "asyncio"):
         ),
     ],
 )
-def test_levels(options: str, shown: list[str]) -> None:
+def test_each_log_option_shows_its_levels(options: str, shown: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT.format(options=options)], capture_output=True, text=True, check=True
     )

@@ -45,7 +45,7 @@ def edited(text: str, edit: Edit = append) -> str:
         ("x = [\r\n    'a',\r\n]\r\n", "x = [\r\n    'a',\r\n    'new',\r\n]\r\n"),
     ],
 )
-def test_append(before: str, after: str) -> None:
+def test_an_entry_is_appended_in_the_style_of_the_list(before: str, after: str) -> None:
     assert edited(before) == after
 
 
@@ -59,7 +59,7 @@ def test_append(before: str, after: str) -> None:
         ("x = ['a',\n     'b']\n", "x = ['new', 'a',\n     'b']\n"),
     ],
 )
-def test_prepend(before: str, after: str) -> None:
+def test_an_entry_is_prepended_in_the_style_of_the_list(before: str, after: str) -> None:
     assert edited(before, prepend) == after
 
 

@@ -37,7 +37,7 @@ BODY = b'{"name":"foo","channels":["project-3"],"data":"{\\"some\\":\\"data\\"}"
         ),
     ],
 )
-def test_worked_examples(text: str, signature: str) -> None:
+def test_signatures_are_those_of_pushers_examples(text: str, signature: str) -> None:
     assert signatures.sign(SECRET, text) == signature
     assert signatures.verify(SECRET, text, signature)
 

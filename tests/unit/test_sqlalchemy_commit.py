@@ -151,7 +151,7 @@ def test_a_failure_is_logged_and_the_others_are_sent(factory: Any, caplog: pytes
     assert "not sent, after a transaction was committed" in caplog.text
 
 
-def test_scoped_sessions(broadcaster: Broadcaster, factory: Any) -> None:
+def test_events_of_a_scoped_session_wait_for_its_commit(broadcaster: Broadcaster, factory: Any) -> None:
     scoped = scoped_session(factory)
     scoped.add(Order())
     publish(broadcaster, "scoped", scoped)

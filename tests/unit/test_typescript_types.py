@@ -80,7 +80,7 @@ class Right(enum.IntFlag):
         (Bound, "number"),
     ],
 )
-def test_annotations(annotation: Any, expected: str) -> None:
+def test_annotations_become_types_of_typescript(annotation: Any, expected: str) -> None:
     assert Types().of(annotation) == expected
 
 
@@ -185,7 +185,7 @@ def test_an_event_without_fields_is_an_object_without_any() -> None:
     assert "Empty: Record<string, never>;" in declarations([describe(Empty)])
 
 
-def test_the_file() -> None:
+def test_the_file_declares_channels_fields_and_comments() -> None:
     text = declarations(events_in(["support.shop_events"]), "soundpost types support.shop_events")
     assert text.startswith("// Written by 'soundpost types support.shop_events'")
     for part in (

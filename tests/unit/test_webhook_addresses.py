@@ -14,7 +14,7 @@ from soundpost.server.webhooks.addresses import AddressRefused, Resolver, is_pub
 @pytest.mark.parametrize(
     "address", ["93.184.216.34", "1.1.1.1", "2606:2800:220:1:248:1893:25c8:1946", "::ffff:1.1.1.1"]
 )
-def test_public_addresses(address: str) -> None:
+def test_addresses_of_the_internet_are_public(address: str) -> None:
     assert is_public(address)
 
 

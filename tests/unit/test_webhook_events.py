@@ -57,7 +57,7 @@ class TestSignature:
             ({"X-Pusher-Key": "other-key"}, 401, "the signature is not that of the app 'other-key'"),
         ],
     )
-    def test_wrong_headers(self, change: dict[str, str], status: int, reason: str) -> None:
+    def test_wrong_headers_are_refused_with_a_reason(self, change: dict[str, str], status: int, reason: str) -> None:
         content = body()
         with pytest.raises(WebhookError, match=reason) as caught:
             webhooks.verify(content, {**headers(content), **change}, SECRETS)
@@ -154,13 +154,13 @@ class TestWrongTypes:
             (b"{}", SIGNED, {"app-key": b"hush"}, "the secret of the app 'app-key' is of type bytes: text"),
         ],
     )
-    def test_of_verify(self, body: Any, headers: Any, secrets: Any, reason: str) -> None:
+    def test_verify_names_an_argument_of_a_wrong_type(self, body: Any, headers: Any, secrets: Any, reason: str) -> None:
         with pytest.raises(TypeError, match=re.escape(reason)) as caught:
             webhooks.verify(body, headers, secrets)
         assert "hush" not in str(caught.value)
 
     @pytest.mark.parametrize("body", [None, {"events": []}, 5])
-    def test_of_parse(self, body: Any) -> None:
+    def test_parse_names_a_body_of_a_wrong_type(self, body: Any) -> None:
         with pytest.raises(TypeError, match=f"body is of type {type(body).__name__}: the bytes"):
             webhooks.parse(body)
 

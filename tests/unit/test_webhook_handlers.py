@@ -111,7 +111,7 @@ class TestArguments:
         webhooks.handle([like("[1]"), like("hello", "client-hello", id="2")])
         assert calls == [("client-like", [1]), ("client-hello", "hello")]
 
-    def test_everything(self, webhooks: Webhooks, calls: list[Any]) -> None:
+    def test_a_star_handles_events_of_all_names(self, webhooks: Webhooks, calls: list[Any]) -> None:
         @webhooks.on("*")
         def all_of_them(event: WebhookEvent) -> None:
             calls.append(event.name)
