@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from soundpost import ChannelPolicy, channels
+from soundpost import ChannelPolicy, PrivateChannel, channels
 from soundpost.broadcasting.authorization import ChannelRoutes
 from soundpost.broadcasting.authorization.routes import bare_name
 from soundpost.errors import RouteError
@@ -109,6 +109,26 @@ def test_a_callback_must_take_the_parameters(routes: ChannelRoutes) -> None:
 def test_what_is_no_function_is_refused(routes: ChannelRoutes) -> None:
     with pytest.raises(RouteError, match=r"private channel route 'orders': 5 is no function"):
         routes.private("orders")(5)  # type: ignore[type-var]
+
+
+def test_a_decorator_without_parentheses_is_refused(routes: ChannelRoutes) -> None:
+    def allow(user: object) -> bool:
+        return True
+
+    decorators: list[Any] = [routes.private, routes.presence, routes.guard]
+    for decorator in decorators:
+        with pytest.raises(
+            RouteError, match=rf"allow: the decorator has an argument, as in @channels.{decorator.__name__}"
+        ):
+            decorator(allow)
+
+
+@pytest.mark.parametrize("pattern", [None, b"orders", ["orders"], PrivateChannel("orders")])
+def test_a_pattern_that_is_not_a_text_is_refused(routes: ChannelRoutes, pattern: Any) -> None:
+    with pytest.raises(RouteError, match="its pattern is a text, as in"):
+        routes.private(pattern)(lambda user: True)
+    with pytest.raises(RouteError, match="its name is a text, as in"):
+        routes.guard(pattern)
 
 
 def test_what_callbacks_take(routes: ChannelRoutes) -> None:

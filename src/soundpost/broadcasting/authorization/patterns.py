@@ -56,6 +56,8 @@ class Pattern:
     """Name of the thing that has the pattern, for errors."""
 
     def __init__(self, text: str) -> None:
+        if not isinstance(text, str):
+            raise RouteError(f"{self.what} {text!r:.100}: its pattern is a text, as in 'orders.{{order_id:int}}'")
         self.text = text
         self.parameters: dict[str, Converter] = {}
         self.parts: list[str | Converter] = []

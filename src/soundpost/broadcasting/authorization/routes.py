@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, get_args, get_type_hints
+from typing import Any, ClassVar, Literal, NamedTuple, NoReturn, TypeVar, get_args, get_type_hints
 
 from soundpost.annotations import signature_of
 from soundpost.broadcasting.authorization.patterns import Pattern
@@ -161,7 +161,14 @@ class ChannelRoutes:
         )
 
     def guard(self, name: str) -> Callable[[Callback], Callback]:
-        """Decorate a function that returns a request's user, or None, for routes with ``guards=name``."""
+        """Decorate a function that returns a request's user, or None, for routes with ``guards=name``.
+
+        Raises RouteError for a name that is not a text.
+        """
+        if callable(name):
+            _refuse_without_parentheses("guard", name, "guard('staff')")
+        if not isinstance(name, str):
+            raise RouteError(f"guard {name!r:.100}: its name is a text, as in @channels.guard('staff')")
 
         def decorate(function: Callback) -> Callback:
             self.guards[name] = function
@@ -245,6 +252,9 @@ class ChannelRoutes:
         return f"no {kind} channel route matches {bare!r}{hint}"
 
     def _decorator(self, kind: RouteKind, pattern: str, **options: Any) -> Callable[[Callback], Callback]:
+        if callable(pattern):
+            _refuse_without_parentheses(f"{kind} channel route", pattern, f"{kind}('orders.{{order_id:int}}')")
+
         def decorate(callback: Callback) -> Callback:
             self.add(kind, pattern, callback, **options)
             return callback
@@ -254,6 +264,10 @@ class ChannelRoutes:
 
 channels = ChannelRoutes()
 """The channel routes of the process, :data:`soundpost.channels`. FastAPI's extension has routes of its own."""
+
+
+def _refuse_without_parentheses(what: str, function: Callable[..., Any], example: str) -> NoReturn:
+    raise RouteError(f"{what} {callback_name(function)}: the decorator has an argument, as in @channels.{example}")
 
 
 def bare_name(channel: str) -> tuple[str, RouteKind]:
