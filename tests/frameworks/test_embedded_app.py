@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import pytest
 from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
+from flask import Flask
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
@@ -196,6 +197,8 @@ def test_it_is_configured_as_the_daemon_is(tmp_path: Path, monkeypatch: pytest.M
     [
         (lambda: App(apps=[{**APP, "max_mebers": 3}]), "max_mebers"),
         (lambda: App(apps=[APP], server={"max_request_size": 0}), "max_request_size"),
+        (lambda: App([APP]), r"App\(list\): an ASGI application is expected"),
+        (lambda: App(Flask("shop"), apps=[APP]), r"App\(Flask\): this is a WSGI application"),
         (lambda: make_soundpost().server(), "no connection has the driver 'embedded'"),
         (lambda: make_soundpost(driver="embedded", secret="").server(), "has no secret"),
     ],

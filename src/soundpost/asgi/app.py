@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ from soundpost.wire.addresses import identifier_fault
 log = logging.getLogger("soundpost.server")
 
 _KINDS: Final = ("http", "websocket")
+_POSITIONAL: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _OWN_PATHS: Final = ("/app/", "/apps/")
 _DJANGO_MODULE: Final = "soundpost.django.settings"
 """A module that is imported where Django is set up with this package among its apps."""
@@ -57,6 +59,8 @@ class App:
         server: ServerSettings | Mapping[str, Any] | None = None,
         webhooks: Webhooks | WebhookEndpoint | None = None,
     ) -> None:
+        if app is not None:
+            _check_application(app)
         if apps is None:
             loaded = load(environ=os.environ, directory=_project_folder())
             own = _apps_of_application(loaded)
@@ -148,6 +152,22 @@ def server_of(app_id: str) -> App | None:
     """Return the embedded server of this process that has an app; None if there is none."""
     server = embedded_servers.server_of(app_id)
     return server if isinstance(server, App) else None
+
+
+def _check_application(app: Any) -> None:
+    """Raise ConfigurationError for what is not an ASGI application, such as one of WSGI."""
+    kind = type(app).__name__
+    if not callable(app):
+        raise ConfigurationError(f"App({kind}): an ASGI application is expected, or none, and apps by apps=[…]")
+    try:
+        needed = [each for each in signature(app).parameters.values() if each.default is Parameter.empty]
+    except (TypeError, ValueError):  # of no known signature
+        return
+    if len(needed) == 2 and all(each.kind in _POSITIONAL for each in needed):  # environ and start_response
+        raise ConfigurationError(
+            f"App({kind}): this is a WSGI application: wrap it, as in App(asgiref.wsgi.WsgiToAsgi(app)), or run "
+            "'soundpost start' beside it"
+        )
 
 
 def apps_of(settings: BroadcastSettings, options: Mapping[str, Any]) -> list[dict[str, Any]]:
