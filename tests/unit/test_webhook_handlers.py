@@ -459,6 +459,11 @@ class TestRepetitions:
         with pytest.raises(ValueError, match="a time for which keys are remembered is expected"):
             make(**wrong)
 
+    @pytest.mark.parametrize("client", ["redis://localhost", None])
+    def test_what_is_no_client_of_redis_is_refused(self, client: Any) -> None:
+        with pytest.raises(TypeError, match=f"a client of the type {type(client).__name__}: one of redis is expected"):
+            SeenInRedis(client)
+
     @pytest.mark.parametrize("size", [0, -1])
     def test_a_memory_without_a_place_is_refused(self, size: int) -> None:
         with pytest.raises(ValueError, match="a memory for at least one key is expected"):

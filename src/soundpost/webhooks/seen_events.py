@@ -75,11 +75,16 @@ class SeenInMemory:
 class SeenInRedis:
     """A memory in Redis, for all processes of an application. ``client`` is one of ``redis``, also an asyncio one.
 
-    Raises ValueError for no time.
+    Raises ValueError for no time, and TypeError for what is no client.
     """
 
     def __init__(self, client: Any, *, prefix: str = "soundpost:webhooks:", seconds: int = SECONDS_REMEMBERED) -> None:
         _check_time(seconds)
+        if not hasattr(client, "exists"):
+            raise TypeError(
+                f"a client of the type {type(client).__name__}: one of redis is expected, such as "
+                "redis.Redis.from_url(…), or redis.asyncio.Redis.from_url(…)"
+            )
         self._client = client
         self._prefix = prefix
         self._seconds = seconds
