@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -95,6 +96,12 @@ def test_the_server_s_own_variables_are_no_mistake() -> None:
 def test_wrong_settings_are_told_at_the_start(config: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         settings(**config)
+
+
+@pytest.mark.parametrize("given", [__name__, object()])
+def test_what_is_not_an_application_of_flask_is_refused(given: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"an application is expected, as in Soundpost\(app\)"):
+        Soundpost(given)
 
 
 def test_an_application_that_is_not_configured_starts_and_says_so_when_asked(

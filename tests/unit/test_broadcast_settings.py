@@ -120,6 +120,12 @@ def test_wrong_settings_are_named(given: dict[str, Any], reason: str) -> None:
     assert reason in str(caught.value)
 
 
+@pytest.mark.parametrize("given", ["http://key:secret@localhost/apps/1", object(), [("app_id", "1")]])
+def test_settings_of_another_type_are_named_without_their_value(given: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"settings of the type {type(given).__name__}: a dictionary"):
+        Broadcaster().configure(given)
+
+
 def test_an_encrypted_channel_without_a_key_says_what_to_set() -> None:
     with pytest.raises(
         ConfigurationError, match="private-encrypted-x is an encrypted channel: set encryption_master_key"

@@ -51,6 +51,11 @@ class Configured:
         The documentation lists all keywords on its page Broadcasting. Raises ConfigurationError.
         """
         if not isinstance(settings, BroadcastSettings):
+            if not isinstance(settings, Mapping | None):
+                raise ConfigurationError(
+                    f"settings of the type {type(settings).__name__}: a dictionary or BroadcastSettings are expected, "
+                    "or keywords, such as url=…"
+                )
             settings = settings_from({**(settings or {}), **more})
         elif more:
             settings = replace(settings, **more)

@@ -20,6 +20,7 @@ from soundpost.broadcasting.authorization.known_endpoints import remember_endpoi
 from soundpost.broadcasting.authorization.users import check_guard
 from soundpost.broadcasting.browser import Positions, echo_options, echo_script, versioned
 from soundpost.broadcasting.settings import BroadcastSettings
+from soundpost.errors import ConfigurationError
 from soundpost.flask.config import URL_PREFIX, settings_of
 from soundpost.webhooks import Webhooks
 from soundpost.webhooks import default as default_webhooks
@@ -114,6 +115,10 @@ class BaseExtension:
 
     def _set_up(self, app: App) -> ExtensionState:
         """Read an application's settings, configure the broadcaster with them, and return the extension's state."""
+        if not hasattr(app, "config"):
+            raise ConfigurationError(
+                f"{app!r:.100}: an application is expected, as in Soundpost(app), or sp.init_app(app) in a factory"
+            )
         settings = settings_of(app.config)
         if settings.connections:
             self._configure(app, settings)
