@@ -7,14 +7,20 @@ from typing import Any
 
 import pytest
 from django.utils.functional import SimpleLazyObject
-from fastapi import Request
+from fastapi import Depends, Request
 from flask_login import AnonymousUserMixin
 from starlette.authentication import SimpleUser, UnauthenticatedUser
 from werkzeug.local import LocalProxy
 
+import soundpost.fastapi
+import soundpost.flask
+import soundpost.quart
+import soundpost.starlette
 from frameworks import django_database  # noqa: F401 - sets Django up
 from frameworks.doors import DOORS, SOCKET_ID, Door, Open
 from soundpost.broadcasting.authorization import AuthRequest, ChannelRoutes
+from soundpost.errors import RouteError
+from soundpost.litestar import SoundpostPlugin
 
 
 class ByMethod:
@@ -196,3 +202,19 @@ async def test_django_has_the_same_nobody(nobody: str) -> None:
     status = 500 if nobody == "class" else 403
     assert (await endpoint.achannel(request)).status == status
     assert (await endpoint.auser(request)).status == status
+
+
+@pytest.mark.parametrize("given", ["current_user", 7, Depends(object)])
+@pytest.mark.parametrize(
+    "take",
+    [
+        lambda given: soundpost.fastapi.Soundpost().router(user=given),
+        lambda given: soundpost.starlette.Soundpost().routes(user=given),
+        lambda given: SoundpostPlugin(user=given),
+        lambda given: soundpost.flask.Soundpost().user_loader(given),
+        lambda given: soundpost.quart.Soundpost().user_loader(given),
+    ],
+)
+def test_what_cannot_find_a_user_is_refused_when_it_is_given(take: Callable[[Any], object], given: Any) -> None:
+    with pytest.raises(RouteError, match=r"user: .* is no function: .* or None for nobody, is expected"):
+        take(given)

@@ -14,6 +14,7 @@ from soundpost.broadcasting.authorization import ChannelRoutes
 from soundpost.broadcasting.authorization.known_endpoints import remember_endpoint
 from soundpost.broadcasting.authorization.patterns import Pattern
 from soundpost.broadcasting.authorization.routes import ChannelRoute, RouteKind
+from soundpost.broadcasting.authorization.users import check_finder
 from soundpost.broadcasting.browser import LIBRARIES
 from soundpost.fastapi.dispatch import RouteDispatcher, route_errors
 from soundpost.fastapi.endpoint import DependencyEndpoint
@@ -75,8 +76,9 @@ class Soundpost(integration.Soundpost):
         ``user`` is a dependency that returns the user, or None for nobody; an HTTPException means nobody, too.
         ``url_prefix`` is the path before the routes. ``config`` answers with the options of ``new Echo(…)``,
         ``pusher.min.js``, ``echo.iife.js`` and ``soundpost-resume.min.js`` with the libraries. ``webhooks`` is for the
-        server.
+        server. Raises RouteError for a ``user`` that is no function.
         """
+        check_finder(user, "a dependency without Depends(…), which returns the user")
         dispatcher = RouteDispatcher(self.channels, user)
         self._dispatchers.append(dispatcher)
         endpoint = remember_endpoint(

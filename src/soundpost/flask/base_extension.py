@@ -17,7 +17,7 @@ from soundpost.broadcasting import broadcast as default_broadcaster
 from soundpost.broadcasting.authorization import AuthEndpoint, ChannelRoutes
 from soundpost.broadcasting.authorization import channels as default_channels
 from soundpost.broadcasting.authorization.known_endpoints import remember_endpoint
-from soundpost.broadcasting.authorization.users import check_guard
+from soundpost.broadcasting.authorization.users import check_finder, check_guard
 from soundpost.broadcasting.browser import Positions, echo_options, echo_script, versioned
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.errors import ConfigurationError
@@ -108,8 +108,9 @@ class BaseExtension:
     def user_loader(self, function: Loader) -> Loader:
         """Decorate a function without arguments that returns the user of the current request, or None for nobody.
 
-        The function may be a coroutine function.
+        The function may be a coroutine function. Raises RouteError for what is no function.
         """
+        check_finder(function)
         self._load_user = function
         return function
 

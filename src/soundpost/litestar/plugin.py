@@ -20,7 +20,7 @@ from soundpost.broadcasting.authorization import HEADERS, AuthEndpoint, AuthRequ
 from soundpost.broadcasting.authorization import channels as default_channels
 from soundpost.broadcasting.authorization.body import MAX_BODY, OVERLONG_BODY, encoded_again
 from soundpost.broadcasting.authorization.known_endpoints import remember_endpoint
-from soundpost.broadcasting.authorization.users import check_guard
+from soundpost.broadcasting.authorization.users import check_finder, check_guard
 from soundpost.broadcasting.browser import (
     LIBRARIES,
     LIBRARY_HEADERS,
@@ -73,6 +73,8 @@ class SoundpostPlugin(InitPlugin):
         self.webhooks = default_webhooks if webhooks is None else webhooks
         """The handlers of webhooks: ``@plugin.webhooks.on("member_added", "presence-room.{room:int}")``."""
         self._webhook_endpoint = WebhookEndpoint(self.webhooks, lambda: self.broadcast.settings)
+        if user is not None:
+            check_finder(user)
         self._user = user or (lambda request: request.scope.get("user"))
         self._url_prefix = "/" + url_prefix.strip("/")
         self._path = self._url_prefix.rstrip("/")

@@ -20,7 +20,7 @@ from soundpost.broadcasting import broadcast as default_broadcaster
 from soundpost.broadcasting.authorization import AuthEndpoint, ChannelRoutes
 from soundpost.broadcasting.authorization import channels as default_channels
 from soundpost.broadcasting.authorization.known_endpoints import remember_endpoint
-from soundpost.broadcasting.authorization.users import check_guard
+from soundpost.broadcasting.authorization.users import check_finder, check_guard
 from soundpost.broadcasting.browser import LIBRARIES, Html, Positions, echo_options, echo_script, versioned
 from soundpost.broadcasting.settings import BroadcastSettings, settings_from_environment
 from soundpost.errors import SoundpostError
@@ -108,8 +108,9 @@ class Soundpost:
         ``user`` returns the user of a request, or None for nobody; it may be a coroutine function. An HTTPException
         with 401 or 403 means nobody, too. ``url_prefix`` is the path before the routes. ``config`` answers with
         :meth:`echo_options`, ``pusher.min.js``, ``echo.iife.js`` and ``soundpost-resume.min.js`` with the libraries.
-        ``webhooks`` is for the server.
+        ``webhooks`` is for the server. Raises RouteError for a ``user`` that is no function.
         """
+        check_finder(user)
         endpoint = remember_endpoint(
             AuthEndpoint(self.channels, lambda: self.broadcast.settings, denials=(HTTPException,))
         )

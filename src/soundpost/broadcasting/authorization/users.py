@@ -46,6 +46,12 @@ def check_guard(guard: str | None, own: Collection[str] = ()) -> None:
         raise RouteError(f"no guard is named {guard!r}: decorate a function with @channels.guard({guard!r})")
 
 
+def check_finder(finder: object, expected: str = "a function that returns the user of a request") -> None:
+    """Raise RouteError for what is given in place of the function that finds a request's user."""
+    if not callable(finder):
+        raise RouteError(f"user: {finder!r:.100} is no function: {expected}, or None for nobody, is expected")
+
+
 def id_of(user: Any) -> str:
     """Return a user's id as text, by the rule of :func:`~soundpost.values.text.user_id_of`. Raises RouteError."""
     try:
