@@ -18,7 +18,7 @@ from frameworks.django_database import caller, in_transactions, user, with_commi
 from frameworks.django_process import django_state
 from frameworks.django_site.shop.events import OrderShipped
 from frameworks.django_site.shop.models import Article, Order
-from soundpost import Channel, broadcast, current_socket_id
+from soundpost import Channel, PrivateChannel, broadcast, current_socket_id
 from soundpost.broadcasting.message import Message
 from soundpost.django import (
     SocketIdMiddleware,
@@ -342,11 +342,16 @@ def test_an_object_that_is_sent_whole_is_refused(database: None) -> None:
         ({"fields": ["id", "colour"]}, "'colour' is not a field of it; there are customer"),
         ({"fields": ["id"], "events": ["archived"]}, "'archived' is not an event"),
         ({"fields": ["id"], "name": "{colour}"}, r"may have \{model\}"),
+        ({"fields": ["id"], "to_other": True}, "unknown option 'to_other'; did you mean 'to_others'"),
+        ({"fields": ["id"], "on": "orders.{colour}"}, r"on has \{colour\}, which is not an attribute of the model"),
+        ({"fields": ["id"], "on": 5}, "int is neither a channel nor several"),
+        ({"fields": ["id"], "on": PrivateChannel}, r"on is the class PrivateChannel: give PrivateChannel\('name'\)"),
+        ({"fields": ["id"]}, "the model has one already"),
     ],
 )
 def test_wrong_options_are_refused_where_they_stand(options: dict[str, Any], error: str) -> None:
-    with pytest.raises(ConfigurationError, match=error):
-        broadcasts(on=Channel("x"), **options)(Order)
+    with pytest.raises(ConfigurationError, match=f"@broadcasts of Order: .*{error}"):
+        broadcasts(**{"on": Channel("x"), **options})(Order)
 
 
 def test_abstract_model_is_refused() -> None:

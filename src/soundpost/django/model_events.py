@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any, Final, Literal, TypeVar
 
 from django.db.models import FileField
@@ -22,12 +23,15 @@ from soundpost.broadcasting import broadcast
 from soundpost.broadcasting.channels import Channel, ChannelLike, names_of, several
 from soundpost.broadcasting.event import Broadcastable
 from soundpost.django.transactions import commit_of
-from soundpost.errors import ConfigurationError
+from soundpost.errors import ConfigurationError, PayloadError
+from soundpost.suggestions import did_you_mean
 
 ModelEventName = Literal["created", "updated", "deleted"]
 Channels = ChannelLike | Iterable[ChannelLike] | None
 ModelType = TypeVar("ModelType", bound=type)
 
+_OPTIONS: Final = tuple(signature(broadcast).parameters.keys() - {"event", "misplaced"})
+"""Names of the options of :func:`soundpost.broadcast`."""
 EVENTS: Final[tuple[ModelEventName, ...]] = ("created", "updated", "deleted")
 _silent: ContextVar[bool] = ContextVar("soundpost_silent", default=False)
 
@@ -99,13 +103,18 @@ def broadcasts(
     fails because of a server that does not answer.
 
     Django sends no signals for ``bulk_create``, ``bulk_update`` and ``QuerySet.update``: see :func:`broadcast_models`.
-    Fixtures do not broadcast. Raises ConfigurationError for unknown fields and events, and for abstract models.
+    Fixtures do not broadcast. Raises ConfigurationError for unknown fields, events, options and attributes in names of
+    channels, for abstract models, and for a second ``@broadcasts`` of a model.
     """
     wanted = (fields,) if isinstance(fields, str) else tuple(fields)
     which = (events,) if isinstance(events, str) else tuple(events)
 
     def decorate(model: ModelType) -> ModelType:
         _check(model, wanted, which, name)
+        _check_channels(model, on)
+        _check_options(model, options)
+        if model in _rules:
+            raise ConfigurationError(f"{_what(model)}: the model has one already: give that one all channels, on=[…]")
         _rules[model] = _Rule(model, on, wanted, which, name, {"on_error": "log", **options})
         _listen(model)
         for proxy in _proxies_of(model):
@@ -199,8 +208,12 @@ def _name(template: str, model: Any, event: str) -> str:
     return template.format(model=model._meta.object_name, event=event, Event=event.capitalize())
 
 
+def _channel(channel: ChannelLike) -> Channel:
+    return channel if isinstance(channel, Channel) else Channel(channel)
+
+
 def _filled(channel: ChannelLike, instance: Any) -> Channel:
-    made = channel if isinstance(channel, Channel) else Channel(channel)
+    made = _channel(channel)
     return made.filled({name: getattr(instance, name) for name in made.placeholders})
 
 
@@ -216,7 +229,7 @@ def _rule_of(model: type) -> _Rule:
 
 
 def _check(model: Any, fields: tuple[str, ...], events: tuple[str, ...], name: str) -> None:
-    what = f"@broadcasts of {model.__name__}"
+    what = _what(model)
     meta = getattr(model, "_meta", None)
     if meta is None or meta.abstract:
         raise ConfigurationError(f"{what}: the model has no table: decorate the models that are derived from it")
@@ -233,3 +246,27 @@ def _check(model: Any, fields: tuple[str, ...], events: tuple[str, ...], name: s
         _name(name, model, "created")
     except (KeyError, IndexError, ValueError):
         raise ConfigurationError(f"{what}: name {name!r} may have {{model}}, {{event}} and {{Event}} in it") from None
+
+
+def _check_channels(model: Any, on: Any) -> None:
+    if isinstance(on, type):
+        raise ConfigurationError(f"{_what(model)}: on is the class {on.__name__}: give {on.__name__}('name')")
+    if callable(on):
+        return
+    try:
+        names = [name for each in several(on or ()) for name in _channel(each).placeholders]
+    except PayloadError as error:
+        raise ConfigurationError(f"{_what(model)}: {error}") from None
+    for name in names:
+        if not hasattr(model, name):
+            raise ConfigurationError(f"{_what(model)}: on has {{{name}}}, which is not an attribute of the model")
+
+
+def _check_options(model: Any, options: dict[str, Any]) -> None:
+    for name in options:
+        if name not in _OPTIONS:
+            raise ConfigurationError(f"{_what(model)}: unknown option {name!r}{did_you_mean(name, _OPTIONS)}")
+
+
+def _what(model: Any) -> str:
+    return f"@broadcasts of {model.__name__}"
