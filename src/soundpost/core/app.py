@@ -12,6 +12,7 @@ from soundpost.core.history_rules import HistoryRules
 from soundpost.core.replay_allowances import ReplayAllowances
 from soundpost.wire import codes
 from soundpost.wire.channel_names import Kind
+from soundpost.wire.origins import origins
 from soundpost.wire.signatures import HmacKey
 
 if TYPE_CHECKING:
@@ -67,8 +68,9 @@ class App:
         self.history_rules = HistoryRules(settings.history)
         self.reports = settings.reports
         """Names of the events that any endpoint of the app wants; see :mod:`.reports`."""
-        # What every request to publish needs, kept here: compiled code reads an attribute of the settings much slower.
+        # What every publish or connect needs, kept here: compiled code reads an attribute of the settings much slower.
         self.enabled = settings.enabled
+        self.allows_all_origins = origins(settings.allowed_origins).any
         self.has_history = bool(settings.history)
         """True if any channel of the app keeps its events."""
         self.hmac_key = HmacKey(settings.secret.encode())

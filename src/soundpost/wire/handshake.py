@@ -14,13 +14,13 @@ _SHA1: Final = hashlib.sha1(usedforsecurity=False)  # of nothing: a copy takes t
 _ACCEPTED: Final = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n"
 )
-_BODY_HEADERS: Final = frozenset((b"content-length", b"transfer-encoding"))
+_UPGRADE: Final = (b"Upgrade", b"upgrade")
 _VERSION_HEADER: Final = (("Sec-WebSocket-Version", "13"),)
 
 
 def wants_websocket(headers: Mapping[bytes, bytes]) -> bool:
     """Return whether a request (header names in lower case) asks for an upgrade to a WebSocket."""
-    upgrade = headers.get(b"upgrade", b"").lower()
+    upgrade = headers.get(b"upgrade", b"")
     return upgrade == b"websocket" or b"websocket" in _tokens(upgrade)
 
 
@@ -35,9 +35,10 @@ def accept(method: bytes, http_version: str, headers: Mapping[bytes, bytes], ext
         method == b"GET"
         and http_version == "1.1"
         and headers.get(b"upgrade") == b"websocket"
-        and headers.get(b"connection", b"").lower() == b"upgrade"
+        and headers.get(b"connection") in _UPGRADE
         and headers.get(b"sec-websocket-version") == b"13"
-        and headers.keys().isdisjoint(_BODY_HEADERS)
+        and b"content-length" not in headers
+        and b"transfer-encoding" not in headers
     ):
         _check(method, http_version, headers)
     key = headers.get(b"sec-websocket-key", b"").strip()
