@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Final, cast
 
-from soundpost.backplane.hub_framing import MessageReader, encode
+from soundpost.backplane.hub_framing import LARGE, MessageReader, encode
 from soundpost.backplane.hub_messages import Message
 
 log = logging.getLogger("soundpost.workers")
@@ -42,7 +42,7 @@ class HubLink(asyncio.Protocol):
         self._is_lost = False
         self.ended = asyncio.Event()
         """Set once the other side is gone, and all that it has sent is handled."""
-        self._pending: list[bytes] = []
+        self._pending: list[bytearray] = []
         self._transport: asyncio.Transport | None = None
 
     def send(self, message: Message) -> None:
@@ -54,8 +54,12 @@ class HubLink(asyncio.Protocol):
     def flush(self) -> None:
         """Send all waiting messages now."""
         pending, self._pending = self._pending, []
-        if pending and self._transport is not None:
+        if not pending or self._transport is None:
+            return
+        if sum(map(len, pending)) < LARGE * len(pending):
             self._transport.write(b"".join(pending))
+        else:
+            self._transport.writelines(pending)
 
     @property
     def waiting(self) -> int:
