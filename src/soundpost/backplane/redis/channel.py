@@ -121,6 +121,12 @@ class SharedChannel:
             if node is not except_node:
                 node.deliver_event(self.app_id, self.name, frame, except_socket_id)
 
+    def deliver_all(self, frames: list[bytes], except_socket_id: str | None, except_node: PeersHandler) -> None:
+        """Deliver several frames, as :meth:`deliver` does each."""
+        for node in self.shares:
+            if node is not except_node:
+                node.deliver_events(self.app_id, self.name, frames, except_socket_id)
+
     def deliver_kept(self, frame: bytes, except_socket_id: str | None) -> None:
         """Deliver an event of the history. Who still reads the history gets the event there."""
         for node in self.shares:

@@ -211,7 +211,19 @@ class RedisRegistry:
             channel.deliver(frame, except_socket_id, node if event.id is None else None)
             if keep:
                 channel.keep(frame, self._clock() + entry.app.cache_ttl)
-        bucket = bucket_of(app_id, name)
+        self._send_unkept(entry, name, frame, except_socket_id, keep, then)
+
+    def _send_unkept(
+        self,
+        entry: AppEntry,
+        name: str,
+        frame: bytes,
+        except_socket_id: str | None,
+        keep: bool,
+        then: Callable[[bool], None],
+    ) -> None:
+        """Send the other hosts an event that no history keeps."""
+        bucket = bucket_of(entry.app.id, name)
         self._number += 1
         origin, number = self._redis.origin, self._number
         if keep:
@@ -225,18 +237,25 @@ class RedisRegistry:
 
     def publish_all(self, node: PeersHandler, app_id: str, events: ChannelEvents, then: Callable[[bool], None]) -> None:
         """Deliver several events of a channel, as :meth:`publish` does each; ``then`` is called once for all."""
+        entry = self._apps[app_id]
+        name, frames, except_socket_id, keep = events.channel, events.frames, events.except_socket_id, events.keep
+        if not events.ephemeral and entry.history_rules.of(name) is not None:
+            self._history_answers.note_unkept(app_id, name)
+        channel = entry.channels.get(name)
+        if channel is not None:
+            self._histories.publishing.release(channel)
+            channel.deliver_all(frames, except_socket_id, node)
+            if keep:
+                channel.keep(frames[-1], self._clock() + entry.app.cache_ttl)
         answers: list[bool] = []
 
         def answered(taken: bool) -> None:
             answers.append(taken)
-            if len(answers) == len(events.frames):
+            if len(answers) == len(frames):
                 then(all(answers))
 
-        for frame in events.frames:
-            event = OutgoingEvent(
-                events.channel, frame, events.except_socket_id, events.keep, ephemeral=events.ephemeral
-            )
-            self.publish(node, app_id, event, answered)
+        for frame in frames:
+            self._send_unkept(entry, name, frame, except_socket_id, keep, answered)
 
     def restart_all(self) -> None:
         """Order every host to restart, this one too, one after the other."""
