@@ -12,10 +12,11 @@ from conformance.backplane.cluster import Cluster, Setup
 from conformance.protocol.stage import Stage
 from soundpost.backplane import SingleNode
 from soundpost.backplane.occupancy import Occupancy
+from soundpost.backplane.redis.bucket_commands import Command
 from soundpost.backplane.redis.buckets import CONTROL, all_buckets
 from soundpost.backplane.redis.connection import Then
 from soundpost.backplane.redis.login import Address, Login
-from soundpost.backplane.redis.redis import Command, Redis
+from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.registry import RedisRegistry
 from soundpost.backplane.redis.servers import Standalone
 from soundpost.backplane.redis.topic_messages import EventMessage, parse

@@ -15,10 +15,10 @@ from conformance.backplane.redis_cluster import Host, RedisCluster, redis_cluste
 from conformance.backplane.test_late_statements import keys_of
 from conformance.protocol.stage import APP, Client, Stage, members_of
 from soundpost.backplane.occupancy import Occupancy
+from soundpost.backplane.redis.bucket_commands import ignore_answer
 from soundpost.backplane.redis.buckets import CONTROL, bucket_of
 from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.grace_scripts import LINGER
-from soundpost.backplane.redis.redis import ignore_answer
 from soundpost.core.member import Member
 from soundpost.core.peers import UsersQuery
 from soundpost.wire import codes

@@ -15,9 +15,9 @@ from conformance.backplane.history_hosts import come_back, lose_redis
 from conformance.backplane.redis_cluster import Host, RedisCluster, redis_cluster
 from conformance.protocol.stage import APP, Client, members_of
 from soundpost.backplane.redis import redis
+from soundpost.backplane.redis.bucket_commands import ignore_answer
 from soundpost.backplane.redis.buckets import CONTROL
 from soundpost.backplane.redis.channel import SharedChannel
-from soundpost.backplane.redis.redis import ignore_answer
 from soundpost.core.app_settings import HistorySettings
 from soundpost.core.peers import ChannelQuery, ChannelsQuery, HistoryQuery, UsersQuery
 

@@ -15,9 +15,10 @@ import msgspec
 from msgspec import Struct, field
 
 from soundpost.backplane.redis import topic_messages
+from soundpost.backplane.redis.bucket_commands import ignore_answer
 from soundpost.backplane.redis.buckets import CONTROL
 from soundpost.backplane.redis.publish_queue import Publication
-from soundpost.backplane.redis.redis import Redis, ignore_answer
+from soundpost.backplane.redis.redis import Redis
 from soundpost.core.inspection import HostQuestion, Question, Reply, Request, StartTail, StopTail, TailLines
 from soundpost.core.tail_lines import LimitedLines
 

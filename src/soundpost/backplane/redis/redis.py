@@ -1,4 +1,4 @@
-"""Redis as the registry uses it: commands by bucket, topics, and a connection that is kept up.
+"""Redis as the registry uses it: connections that are kept up, and this process as a node that lives by its lease.
 
 Connecting never ends the process: it is tried for ever. Every fault (a lost connection, a server that does not answer,
 a refused script) has one remedy: all connections are dropped and made again, under a new node id, and everything is
@@ -12,21 +12,22 @@ import contextlib
 import logging
 import os
 import random
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 import hiredis
 
 from soundpost.backplane.redis import grace_scripts, history_scripts, user_scripts, webhook_scripts
-from soundpost.backplane.redis.buckets import CONTROL, app_bucket
-from soundpost.backplane.redis.connection import RedisConnection, Then
+from soundpost.backplane.redis.bucket_commands import BucketCommands, ignore_answer
+from soundpost.backplane.redis.buckets import CONTROL
+from soundpost.backplane.redis.connection import RedisConnection
 from soundpost.backplane.redis.failures import in_words, refused
 from soundpost.backplane.redis.graces import Graces
 from soundpost.backplane.redis.leases import LEASE, Leases
 from soundpost.backplane.redis.outage_log import OutageLog
 from soundpost.backplane.redis.publish_queue import Publication
 from soundpost.backplane.redis.scripts import ALL, Script
-from soundpost.backplane.redis.servers import Connected, RedisError, Servers
+from soundpost.backplane.redis.servers import RedisError, Servers
 from soundpost.backplane.redis.topic_messages import hello
 
 log = logging.getLogger("soundpost.redis")
@@ -48,57 +49,44 @@ _TAKEN_FOR_DEAD: Final = "this host was silent for so long that the others took 
 
 _SCRIPTS: Final = (*ALL, *grace_scripts.ALL, *history_scripts.ALL, *user_scripts.ALL, *webhook_scripts.ALL)
 
-Command = tuple[str | bytes | int, ...]
-"""Command name and arguments."""
-
 
 def _new_id() -> bytes:
     return os.urandom(8).hex().encode()
 
 
-class Redis:
-    """The connections to Redis, and this process as a node there.
+class Redis(BucketCommands):
+    """The connections to Redis that are kept up, and this process as a node there.
 
     Set the callbacks, then run :meth:`keep_connected`. ``command_timeout`` is in seconds.
     """
 
     def __init__(self, servers: Servers, prefix: str, *, command_timeout: float = COMMAND_TIMEOUT) -> None:
+        super().__init__(prefix)
         self._servers = servers
         self.command_timeout = command_timeout
         """Seconds that a server may leave a command unanswered."""
-        self._prefix = prefix.encode()
         self._loop = asyncio.get_running_loop()
         self.origin = _new_id()
         """Id of this process as a sender of events."""
-        self.node = b""
-        """Id of this process as a node, new with each connection; what it states in Redis has this id."""
         self.former_node = b""
         """Id of this process as a node before; what it has stated is still in Redis, until it is removed."""
-        self.up = False
-        """True while commands can be sent."""
         self.is_connecting = False
         """True while a server that has let this host in is prepared; commands may be sent, and wait better."""
         self.is_silent = False
         """True if the last connection was given up because the server did not answer."""
         self.tried = asyncio.Event()
         """Set once events flow, or Redis was found to be away."""
-        self._stated_buckets: set[bytes] = set()
-        self.logged: Mapping[bytes, bytes] = {}
-        """Names of the webhooks that scripts write into the log of a bucket, by bucket; see :mod:`.webhook_prelude`."""
         self._former_nodes: dict[bytes, set[bytes]] = {}
         """Nodes that this process was before, still to be removed, with the buckets that they stated something in."""
-        self._lost = asyncio.Event()
         self.known = 0
         """Number of living nodes, or of those that lived when Redis was last up."""
         self._beaten = 0, 0.0
         """Time of day at Redis at the last beat, in milliseconds, and the loop's time at that moment."""
         self.connects = 0
         """Number of times that this host has come to Redis, or back to it."""
-        self._fault = ""
         self._outages = OutageLog(servers, self._loop.time)
         self.leases = Leases(self)
         self.graces = Graces(self, self._loop.call_later)
-        self._connected: Connected | None = None
         self.prepare: Callable[[], Awaitable[None]]
         """Called when commands can be sent, before :attr:`on_up`. May raise ConnectionError and hiredis.ReplyError."""
         self.on_up: Callable[[], Awaitable[None]]
@@ -113,113 +101,10 @@ class Redis:
         """Called with the topic and the bytes of each message."""
 
     @property
-    def _connections(self) -> Connected:
-        if self._connected is None:
-            raise ConnectionError("Redis is away")
-        return self._connected
-
-    @property
     def milliseconds(self) -> int:
         """The time of day at Redis in milliseconds, counted on since the last beat; 0 before the first one."""
         now, at = self._beaten
         return int(now + (self._loop.time() - at) * 1000) if now else 0
-
-    @property
-    def unanswered(self) -> int:
-        """The number of commands that wait for their answers."""
-        return 0 if self._connected is None else sum([each.unanswered for each in self._connected.connections])
-
-    # Commands
-
-    def tag(self, bucket: bytes) -> bytes:
-        """Return the hash tag of a bucket, with which all of its keys and topics begin."""
-        return b"{%b:%b}" % (self._prefix, bucket)
-
-    def topic(self, bucket: bytes, channel: str) -> bytes:
-        """Return the topic of a channel: the nodes that have subscribers get its messages there."""
-        return b"%b:t:%b" % (self.tag(bucket), channel.encode())
-
-    def server_of(self, bucket: bytes) -> object:
-        """Return the server that has a bucket: the same object for all its buckets, another after each connection."""
-        return self._connections.connection_of(self.tag(bucket))
-
-    def send(self, bucket: bytes, command: Command, then: Then) -> None:
-        """Send a command to the server of a bucket; ``then`` gets the answer, or a ConnectionError."""
-        connection = self._connections.connection_of(self.tag(bucket)) if self.up else None
-        if connection is None:
-            then(ConnectionError("Redis is away"))
-        else:
-            connection.send(*command, then=then)
-
-    def script(self, script: Script, bucket: bytes, *arguments: str | bytes | int, node: bytes = b"") -> Command:
-        """Return the command that runs a script on a bucket's keys, for this node or another one."""
-        if script.logs and (names := self.logged.get(bucket)):
-            return (
-                "EVALSHA",
-                script.digest,
-                2,
-                self.tag(bucket) + b":",
-                self.tag(bucket) + b":hooks",
-                node or self.node,
-                self._connections.publish.encode() + names,
-                *arguments,
-            )
-        return (
-            "EVALSHA",
-            script.digest,
-            1,
-            self.tag(bucket) + b":",
-            node or self.node,
-            self._connections.publish,
-            *arguments,
-        )
-
-    def run(self, script: Script, bucket: bytes, *arguments: str | bytes | int, then: Then) -> None:
-        """Run a script; ``then`` gets its answer, or a ConnectionError. A refused script ends the connection."""
-
-        def answered(answer: Any) -> None:
-            if isinstance(answer, hiredis.ReplyError):
-                reason = refused(answer, "EVALSHA", self.tag(bucket) + b":*")
-                self.reconnect(reason)
-                answer = ConnectionError(reason)
-            then(answer)
-
-        if not self.up:
-            then(ConnectionError("Redis is away"))
-            return
-        self._note_bucket(bucket)
-        self.send(bucket, self.script(script, bucket, *arguments), answered)
-
-    def publish(self, publication: Publication, then: Then) -> None:
-        """Publish on a topic, by itself or by a script; ``then`` gets the answer, or a ConnectionError."""
-        bucket, script, arguments = publication
-        if not self.up:
-            then(ConnectionError("Redis is away"))
-            return
-        tag, publish = self.tag(bucket), self._connections.publish
-        connection = self._connections.connection_of(tag)
-        if script:
-            connection.send("EVALSHA", script, 1, tag + b":", self.node, publish, *arguments, then=then)
-        else:
-            channel, data = arguments
-            connection.send(publish, b"%b:t:%b" % (tag, channel), data, then=then)
-
-    def subscribe(self, bucket: bytes, topic: bytes) -> None:
-        """Subscribe to a topic."""
-        if self.up:
-            self._connections.connection_of(self.tag(bucket)).send_topic(self._connections.subscribe, topic)
-
-    def unsubscribe(self, bucket: bytes, topic: bytes) -> None:
-        """Unsubscribe from a topic."""
-        if self.up:
-            self._connections.connection_of(self.tag(bucket)).send_topic(self._connections.unsubscribe, topic)
-
-    def state_connections(self, app_id: str, count: int) -> None:
-        """State the number of an app's connections on this host."""
-        if self.up:
-            bucket = app_bucket(app_id)
-            self._note_bucket(bucket)
-            self.send(bucket, ("HSET", self.tag(bucket) + b":connections", self.node, count), ignore_answer)
 
     # Being connected
 
@@ -344,25 +229,6 @@ class Redis:
                     await self._lost.wait()
                     return self._fault or "the connection was lost"
 
-    async def ask(self, bucket: bytes, *command: str | bytes | int) -> Any:
-        """Send a command and return its answer. Raise ConnectionError or hiredis.ReplyError."""
-        if not self.up:
-            raise ConnectionError("Redis is away")
-        try:
-            return await self._connections.connection_of(self.tag(bucket)).ask(*command)
-        except hiredis.ReplyError as error:
-            raise hiredis.ReplyError(refused(error, str(command[0]), self.tag(bucket) + b":*")) from None
-
-    async def ask_script(self, script: Script, bucket: bytes, *arguments: str | bytes | int, node: bytes = b"") -> Any:
-        """Run a script, for this node or another one, and return its answer. Raise as :meth:`ask` does."""
-        return await self.ask(bucket, *self.script(script, bucket, *arguments, node=node))
-
-    def _note_bucket(self, bucket: bytes) -> None:
-        """Note that this node states something in a bucket: the node that removes it looks there."""
-        if bucket not in self._stated_buckets:
-            self._stated_buckets.add(bucket)
-            self.send(CONTROL, ("SADD", self.tag(CONTROL) + b":buckets:" + self.node, bucket), ignore_answer)
-
     # From the connections
 
     def _take_message(self, topic: bytes, data: bytes) -> None:
@@ -372,11 +238,6 @@ class Redis:
         if self._connected is not None and connection in self._connected.connections:
             self._fault = self._fault or connection.fault
             self._lost.set()
-
-    def reconnect(self, reason: str) -> None:
-        """End the connection: the server is a replica by now, out of memory, or has forgotten what it had."""
-        self._fault = self._fault or reason
-        self._lost.set()
 
     def drop(self) -> None:
         """Close all connections at once."""
@@ -389,7 +250,3 @@ class Redis:
                 connection.close()
         if was_up:
             self.on_down()
-
-
-def ignore_answer(answer: Any) -> None:
-    """Ignore an answer."""

@@ -12,15 +12,16 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from soundpost.backplane.redis.bucket_commands import ignore_answer
 from soundpost.backplane.redis.buckets import bucket_of
-from soundpost.backplane.redis.redis import ignore_answer
 from soundpost.backplane.redis.statements import state_in_slices
 from soundpost.backplane.redis.user_scripts import END_ABSENCE, REMOVE_USERS, SIGN_IN, SIGN_OUT
 from soundpost.core.presence_grace import SENT_AWAY
 from soundpost.core.slices import in_parts, in_slices
 
 if TYPE_CHECKING:
-    from soundpost.backplane.redis.redis import Command, Redis
+    from soundpost.backplane.redis.bucket_commands import Command
+    from soundpost.backplane.redis.redis import Redis
     from soundpost.core.peers import PeersHandler
 
 Key = tuple[str, str]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import hiredis
 
+from soundpost.backplane.redis.bucket_commands import ignore_answer
 from soundpost.backplane.redis.buckets import CONTROL
-from soundpost.backplane.redis.redis import ignore_answer
 
 if TYPE_CHECKING:
     from soundpost.backplane.redis.redis import Redis

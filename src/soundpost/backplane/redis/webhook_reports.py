@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from soundpost.backplane.redis.bucket_commands import ignore_answer
 from soundpost.backplane.redis.buckets import bucket_of_event
 from soundpost.backplane.redis.logged_events import arguments_of, repeated
 from soundpost.backplane.redis.message_fields import member_blob
 from soundpost.backplane.redis.publish_queue import Publication, PublishQueue
-from soundpost.backplane.redis.redis import Redis, ignore_answer
+from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.webhook_scripts import ADD_EVENT
 from soundpost.core import webhook_records
 from soundpost.core.member import Member
