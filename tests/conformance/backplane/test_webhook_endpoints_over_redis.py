@@ -25,7 +25,7 @@ async def sender_to(*urls: str) -> AsyncIterator[Senders]:
     """Run a host that sends to some endpoints."""
     webhooks = tuple(WebhookSettings(url=url, events=EVENTS) for url in urls)
     async with senders(1, webhooks=webhooks, max_presence_members=USERS) as hosts:
-        hosts[0].dispatcher._max_queue_size = MAX_QUEUE
+        hosts[0].dispatcher._queue_limit._max_size = MAX_QUEUE
         yield hosts
 
 

@@ -10,13 +10,11 @@ import time
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any, ClassVar, Final
 
-import msgspec
-
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.outbox import CallLater, CallSoon
 from soundpost.core.slices import in_parts, in_slices
 from soundpost.core.webhooks import ENDS, WebhookEvent
-from soundpost.log_throttle import MINUTE, LogThrottle
+from soundpost.log_throttle import LogThrottle
 from soundpost.server.webhooks import handover
 from soundpost.server.webhooks.answers import EndpointClient
 from soundpost.server.webhooks.app_endpoints import AppEndpoints
@@ -24,6 +22,7 @@ from soundpost.server.webhooks.endpoint import Endpoint
 from soundpost.server.webhooks.figures import EndpointFigures
 from soundpost.server.webhooks.held_ends import HeldEnds
 from soundpost.server.webhooks.journal import Journal
+from soundpost.server.webhooks.queue_limit import QueueLimit
 from soundpost.server.webhooks.states import State, end_of
 from soundpost.server.webhooks.turns import Turns
 from soundpost.server.webhooks.waiting_event import WaitingEvent
@@ -82,12 +81,12 @@ class WebhookDispatcher:
         """Asked before each request whether this process may send the events of an app; None: always."""
         self.journal = journal
         self._open_client = open_client
-        self._max_queue_size = max_queue_size
-        self._size = 0
         self._life = secrets.token_hex(8)
         self._number = 0
         self._apps: dict[str, AppEndpoints] = {}
         self._turns = Turns(call_soon)
+        self._queue_limit = QueueLimit(max_queue_size, self._endpoints, self.throttle)
+        self.resized = self._queue_limit.resized
         self._held_ends = HeldEnds(self._apps, self._queue, call_soon=call_soon, call_later=call_later, clock=clock)
         self.configure(apps)
 
@@ -143,8 +142,7 @@ class WebhookDispatcher:
         """Queue an event for all endpoints that want it, and drop others if that is too much."""
         waiting.open = 1  # not done before it is in all queues
         app.put(waiting)
-        if self._size > self._max_queue_size:
-            self._make_room()
+        self._queue_limit.make_room()
         self.settled([waiting])
 
     def forget(self, app_id: str) -> None:
@@ -195,21 +193,13 @@ class WebhookDispatcher:
         ``states`` must stay as they are: the ends of very many are made over several loop turns.
         """
         app = self._apps.get(app_id)
-        if app is None:
-            return
-        due, time_ms = self.clock() + end_after, int(self.wall_clock() * 1000)
-        known = app.states
-        begun = known.watch()
+        if app is not None:
+            time_ms = int(self.wall_clock() * 1000)
 
-        def hold(state: State) -> None:
-            if state in known and state not in begun and not known.holds_end_of(state):
-                known.hold(state, WaitingEvent(app_id, end_of(state, time_ms), self._next_id()), due)
+            def end(state: State) -> WaitingEvent:
+                return WaitingEvent(app_id, end_of(state, time_ms), self._next_id())
 
-        def end() -> None:
-            known.unwatch(begun)
-            self._held_ends.schedule(known.next_end)
-
-        in_slices(states, hold, self._call_soon, then=end, clock=self.turn_clock)
+            self._held_ends.hold(app.states, states, end, self.clock() + end_after, self.turn_clock)
 
     # Start and restart
 
@@ -219,11 +209,7 @@ class WebhookDispatcher:
         The end of each state is sent after :attr:`time_to_return`, unless the state begins again before. States that
         are ``present``, each with its app's id, have not ended: the registry knows of them.
         """
-        apps: handover.Handed = {}
-        try:
-            apps = {} if handed_over is None else handover.decode(handed_over)
-        except msgspec.DecodeError as error:
-            log.warning("webhook events that waited at the restart are lost, as they cannot be read: %s", error)
+        apps = handover.decode(handed_over)
         for app_id, handed in apps.items():
             if app_id in self._apps:
                 self._take_over(app_id, handed, present)
@@ -302,25 +288,6 @@ class WebhookDispatcher:
         """Tell who adds events that an endpoint has taken all of them."""
         if self.on_idle is not None:
             self.on_idle(endpoint.app.id)
-
-    def resized(self, difference: int) -> None:
-        """Count the bytes of all that waits."""
-        self._size += difference
-
-    def _make_room(self) -> None:
-        """Drop the oldest events of the longest queues until the rest is no larger than ``max_webhook_queue_size``."""
-        while self._size > self._max_queue_size:
-            longest = max(self._endpoints(), key=lambda endpoint: endpoint.size)
-            if not longest.drop_oldest():
-                return
-            self.throttle.warn(
-                f"full {longest.name}",
-                "%s is behind: more than max_webhook_queue_size=%d bytes wait for all endpoints, so its oldest events "
-                "are dropped",
-                longest.name,
-                self._max_queue_size,
-                silence=MINUTE,
-            )
 
     def _endpoints(self) -> list[Endpoint]:
         return [endpoint for app in self._apps.values() for endpoint in app]

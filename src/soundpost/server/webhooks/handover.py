@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
 import msgspec
 from msgspec import Struct
 
 from soundpost.core.webhooks import WebhookEvent
 from soundpost.server.webhooks.states import State
 from soundpost.server.webhooks.waiting_event import WaitingEvent
+
+log = logging.getLogger("soundpost.webhooks")
 
 
 class HandedEvent(Struct, array_like=True):
@@ -56,6 +60,12 @@ def encode(apps: Handed) -> bytes:
     return msgspec.msgpack.encode(apps)
 
 
-def decode(data: bytes) -> Handed:
-    """Return apps from bytes. Raises msgspec.DecodeError."""
-    return msgspec.msgpack.decode(data, type=Handed)
+def decode(data: bytes | None) -> Handed:
+    """Return apps from bytes; none if there are no bytes, or if they cannot be read, which is logged."""
+    if data is None:
+        return {}
+    try:
+        return msgspec.msgpack.decode(data, type=Handed)
+    except msgspec.DecodeError as error:
+        log.warning("webhook events that waited at the restart are lost, as they cannot be read: %s", error)
+        return {}

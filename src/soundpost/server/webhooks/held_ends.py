@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Final
 
 from soundpost.core.outbox import CallLater, CallSoon
+from soundpost.core.slices import in_slices
 from soundpost.server.webhooks.app_endpoints import AppEndpoints
+from soundpost.server.webhooks.states import State, States
 from soundpost.server.webhooks.waiting_event import WaitingEvent
 
 _AT_ONCE: Final = 200
@@ -43,6 +45,30 @@ class HeldEnds:
     def will_send(self) -> bool:
         """True if there are ends that are sent once they are due."""
         return not self._is_paused and any(app.states.held or app.states.is_ending for app in self._apps.values())
+
+    def hold(
+        self,
+        told: States,
+        states: Iterable[State],
+        end: Callable[[State], WaitingEvent],
+        due: float,
+        turn_clock: Callable[[], float],
+    ) -> None:
+        """Hold the ends of states back until they are due, except of those that begin meanwhile; some in each turn.
+
+        ``end`` makes the event that ends a state. ``turn_clock`` is in seconds, and goes on within a loop turn.
+        """
+        begun = told.watch()
+
+        def hold(state: State) -> None:
+            if state in told and state not in begun and not told.holds_end_of(state):
+                told.hold(state, end(state), due)
+
+        def schedule() -> None:
+            told.unwatch(begun)
+            self.schedule(told.next_end)
+
+        in_slices(states, hold, self._call_soon, then=schedule, clock=turn_clock)
 
     def schedule(self, due: float | None) -> None:
         """Send ends when this one is due, if no other one is due before."""
