@@ -150,6 +150,22 @@ def test_a_node_that_died_leaves_its_channels_over_several_turns_whatever_happen
     assert [name for name, _ in staying.events()] == ["e"]
 
 
+def test_channels_that_a_dead_node_did_not_have_are_looked_at_over_several_turns() -> None:
+    loop = Loop()
+    registry = one_by_one(loop)
+    dead, other = two_nodes(registry)
+    other.connect().join("a", "b", "c", "d")
+
+    registry.remove_node(dead.node)
+    turns = 0
+    while loop.soon:
+        loop.turn()
+        turns += 1
+
+    assert turns >= 3
+    assert {*channels_of(registry)} == {"a", "b", "c", "d"}
+
+
 @pytest.mark.interpreted
 def test_the_members_of_a_node_that_died_leave_one_channel_some_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_subscriptions, "_USERS_AT_ONCE", 2)

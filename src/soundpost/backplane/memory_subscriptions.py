@@ -209,6 +209,7 @@ class MemorySubscriptions:
                 for channel in list(entry.channels.values()):
                     share = channel.share_of(node)
                     if share is None:
+                        yield entry, channel, {}, 0
                         continue
                     channel.drop(share)
                     if not share.users:
@@ -221,7 +222,8 @@ class MemorySubscriptions:
             entry, channel, users, count = found
             if users:
                 self.graces.begin(entry, channel, users, SENT_AWAY)
-            self._uncount(entry, channel, users, count, self._reporter())
+            if count:
+                self._uncount(entry, channel, users, count, self._reporter())
 
         in_slices(shares(), leave, self._call_soon, then=then, clock=self.turn_clock)
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
+from unittest.mock import MagicMock
 
 import msgspec
 import pytest
@@ -401,6 +402,19 @@ async def test_a_channel_that_closes_while_counts_are_stated_is_stated_once() ->
 
         assert stated == [channels[1], channels[0]]
         del counts._state
+
+
+async def test_channels_that_a_dead_worker_did_not_have_are_looked_at_over_several_turns() -> None:
+    async with two_hosts() as (_, _, two):
+        looks = count()
+        two.registry._channels.turn_clock = lambda: float(next(looks))  # a channel takes a whole turn
+        two.registry.remove_node(MagicMock())
+        assert next(looks) < 5
+        for _ in range(2 * len(FIRST)):
+            await asyncio.sleep(0)
+
+        assert next(looks) > len(FIRST)
+        assert len(two.registry._apps["1"].channels) == len(FIRST)
 
 
 async def test_a_host_is_behind_while_redis_has_very_many_commands_to_answer() -> None:

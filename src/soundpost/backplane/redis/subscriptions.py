@@ -205,17 +205,19 @@ class Subscriptions:
             for entry in list(self._apps.values()):
                 for channel in list(entry.channels.values()):
                     share = channel.shares.get(node)
-                    if share is not None:
-                        users = [user_id for user_id, times in share.users.items() for _ in range(times)]
-                        for user_id in users or repeat(None, share.count):
-                            yield entry, channel, user_id
+                    if share is None:
+                        yield entry, channel, None
+                        continue
+                    users = [user_id for user_id, times in share.users.items() for _ in range(times)]
+                    for user_id in users or repeat(None, share.count):
+                        yield entry, channel, user_id
 
         def leave(found: tuple[AppEntry, SharedChannel, str | None]) -> None:
             entry, channel, user_id = found
             if channel.remove(node, user_id):
                 self._uncount(entry, channel, user_id, SENT_AWAY)
 
-        in_slices(subscriptions(), leave, self._call_soon, then=then)
+        in_slices(subscriptions(), leave, self._call_soon, then=then, clock=self._channels.turn_clock)
 
     def _uncount_held(self, channel: SharedChannel, user_id: str) -> None:
         self._uncount(self._apps[channel.app_id], channel, user_id)
