@@ -12,7 +12,7 @@ from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.registry import RedisRegistry
 from soundpost.backplane.redis.stated_figures import StatedFigures
 from soundpost.backplane.redis.url import servers_of
-from soundpost.backplane.redis.webhook_logs import Dispatcher
+from soundpost.backplane.redis.webhook_dispatcher import Dispatcher
 from soundpost.config.settings import ScalingSettings, ServerSettings
 from soundpost.core.app_settings import AppSettings
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from soundpost.backplane.redis.bucket_commands import ignore_answer
 from soundpost.backplane.redis.buckets import BUCKETS, all_buckets, bucket_of_event
 from soundpost.backplane.redis.logged_events import State, event_of, state_field, state_of
 from soundpost.backplane.redis.webhook_scripts import READ_LOG, SETTLE, TAKE_LOG
-from soundpost.core.app_settings import AppSettings
 from soundpost.core.webhooks import BEGINS, ENDS, HELD, WebhookEvent
 from soundpost.log_throttle import MINUTE, LogThrottle
 
 if TYPE_CHECKING:
     from soundpost.backplane.redis.redis import Redis
+    from soundpost.backplane.redis.webhook_dispatcher import Dispatcher
 
 log = logging.getLogger("soundpost.redis")
 
@@ -35,61 +35,6 @@ _PAGE_SIZE: Final = MAX_OPEN // BUCKETS  # bytes: a new owner reads all logs of 
 _STATES_AT_ONCE: Final = 1_000
 _START: Final = b"0-0"
 _OVERHEAD: Final = 300  # bytes of memory that an event takes beside its body
-
-
-class Dispatcher(Protocol):
-    """A sender of the events of apps to their endpoints."""
-
-    on_done: Callable[[str, Sequence[Any]], None] | None
-    """Called with an app and the tokens of those of its events that are settled."""
-    on_told: Callable[[str, WebhookEvent], None] | None
-    """Called with each event about a state that all endpoints were told of, or will never be, before that."""
-    on_idle: Callable[[str], None] | None
-    """Called with an app when nothing waits any more for one of its endpoints."""
-    may_send: Callable[[str], bool] | None
-    """Tells before each request whether this host may send an app's events."""
-
-    def add(self, app_id: str, event: WebhookEvent, token: Any = None, event_id: str = "") -> None:
-        """Take an event, behind all that were added before."""
-
-    def held_size(self, app_id: str) -> int:
-        """Return the bytes of an app's ends that are held back."""
-
-    def has_idle(self, app_id: str) -> bool:
-        """Return whether an endpoint of an app takes events, and nothing waits for it."""
-
-    def take_told(self, app_id: str, states: Iterable[tuple[State, bool]], end_after: float | None) -> None:
-        """Take states that endpoints were told of, each with True; they end after some seconds unless they begin again.
-
-        With None they do not.
-        """
-
-    def end_told(self, app_id: str, states: Iterable[State], end_after: float) -> None:
-        """End states that endpoints were told of after some seconds, unless they begin again."""
-
-    def configure(self, apps: Iterable[AppSettings]) -> None:
-        """Take other apps or settings."""
-
-    def figures(self) -> list[Any]:
-        """Return the figures of all endpoints."""
-
-    async def pause(self, seconds: float) -> None:
-        """Begin no further request, and wait some seconds at most for those that are under way."""
-
-    def close(self) -> None:
-        """Close all connections."""
-
-    def hold_ends(self) -> None:
-        """Hold all ends back."""
-
-    def release_ends(self, after: float) -> None:
-        """Send the ends that are due again some seconds from now."""
-
-    def wake(self, app_id: str) -> None:
-        """Send what waits: this host may send again."""
-
-    def forget(self, app_id: str) -> None:
-        """Forget an app's events and states: another host sends them."""
 
 
 class _Log:
@@ -167,12 +112,17 @@ class AppLogs:
         each.is_owned, each.after = True, _START
         if each.has_begun:
             self._put_right(each, set(fields))
-            if not former and each.told:  # Redis was emptied
-                self._dispatcher.end_told(self.app_id, _states(each.told), TIME_TO_RETURN)
+            if not former:  # Redis was emptied
+                self._call_soon(self._end_told, each)
         else:
             each.has_begun, each.told, each.taken_at = True, set(fields), now
             self._dispatcher.take_told(self.app_id, [(state, True) for state in _states(fields)], None)
         self.read(each, keep=True)
+
+    def _end_told(self, each: _Log) -> None:
+        """End what was told, unless it begins again; in a loop turn of its own, as there may be very much."""
+        if not self._is_ended:
+            self._dispatcher.end_told(self.app_id, _states(each.told), TIME_TO_RETURN)
 
     def _put_right(self, each: _Log, found: set[bytes]) -> None:
         """Have Redis know again what was told: it was emptied, or a replica that lacks the last moments leads."""

@@ -11,7 +11,8 @@ from typing import Any, Final
 from soundpost.backplane.redis.bucket_commands import ignore_answer
 from soundpost.backplane.redis.buckets import app_bucket
 from soundpost.backplane.redis.redis import Redis
-from soundpost.backplane.redis.webhook_logs import AppLogs, Dispatcher
+from soundpost.backplane.redis.webhook_dispatcher import Dispatcher
+from soundpost.backplane.redis.webhook_logs import AppLogs
 from soundpost.backplane.redis.webhook_scripts import LEASE, RELEASE
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.webhooks import WebhookEvent

@@ -13,7 +13,7 @@ from soundpost.core.app_settings import AppSettings
 
 if TYPE_CHECKING:
     from soundpost.backplane.redis.app_entry import AppEntry
-    from soundpost.backplane.redis.webhook_logs import Dispatcher
+    from soundpost.backplane.redis.webhook_dispatcher import Dispatcher
 
 
 class Webhooks:
