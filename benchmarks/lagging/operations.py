@@ -71,7 +71,7 @@ def _ask_meanwhile(server: WatchedServer, doing: Callable[[], Any]) -> None:
     done.start()
     while done.is_alive():
         server.ask("GET", "channels", filter_by_prefix="channel-1")
-        time.sleep(0.2)
+        time.sleep(1)
 
 
 def channels(source: Path, options: dict[str, Any], sizes: Sizes) -> Iterator[Row]:

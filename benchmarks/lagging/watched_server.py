@@ -140,6 +140,7 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
     app = {
         "max_channels_per_event": 1_000,
         "max_replays_per_ip": 1 << 40,
+        "ping_interval": 3_600,  # the clients do not answer pings, and a busy machine is slow
         "history": [{"channels": ["kept-*", "herd-*"]}],
         "webhooks": [] if hook is None else [{"url": hook}],
     }
