@@ -22,7 +22,8 @@ from soundpost.tools.cli.calling_application import CallingApplication, called_b
 from soundpost.tools.cli.framework_commands import application_server
 from soundpost.tools.deploy import DeployPlan
 from soundpost.tools.deploy.certificates import renewal_steps, state_of
-from soundpost.tools.deploy.nginx import NginxOptions, deployment
+from soundpost.tools.deploy.nginx import deployment
+from soundpost.tools.deploy.nginx_options import NginxOptions
 from soundpost.tools.deploy.plan import ConfigFile
 from soundpost.tools.deploy.writing import is_unedited, with_checksum, write
 from support.command_line import CommandLine, command_line

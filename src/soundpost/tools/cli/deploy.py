@@ -96,6 +96,7 @@ def nginx(
     )
     from soundpost.tools.deploy import installed_nginx
     from soundpost.tools.deploy import nginx as target
+    from soundpost.tools.deploy.nginx_options import NginxOptions
 
     if also_site and whole:
         raise typer.BadParameter("--also-site adds to a site, --whole is a file of its own: give one of them")
@@ -103,7 +104,7 @@ def nginx(
     plan = plan_of_proxy(loaded, front, api, connections, nodes=tuple(node or ()))
     if not (also_site or whole):
         refuse_site_of_others(installed_nginx.sites_of(output.root or Path("/"), plan.site), loaded, plan, output)
-    options = target.NginxOptions(
+    options = NginxOptions(
         also_site=also_site,
         whole=whole,
         http2_is_a_directive=installed_nginx.http2_is_a_directive(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from soundpost.tools.deploy.certificates import WEBROOT, CertificateState, certbot_command, file_by_state
+from soundpost.tools.deploy.certificates import WEBROOT, certbot_command, file_by_state
 from soundpost.tools.deploy.layout import block, comment
 from soundpost.tools.deploy.nginx_locations import (
     api_of_users,
@@ -16,32 +15,13 @@ from soundpost.tools.deploy.nginx_locations import (
     playground,
     proxy_settings,
 )
+from soundpost.tools.deploy.nginx_options import NginxOptions
 from soundpost.tools.deploy.nginx_steps import LOCATIONS_FILE, RELOAD, steps, warnings
 from soundpost.tools.deploy.plan import ConfigFile, Deployment, DeployPlan
 from soundpost.tools.deploy.sizes import kernel_comment, proxy_connections, proxy_open_files
 
 _SITE: Final = Path("/etc/nginx/conf.d/soundpost.conf")
 _WHOLE: Final = Path("/etc/nginx/nginx.conf")
-
-
-@dataclass(frozen=True, slots=True)
-class NginxOptions:
-    """Options for Nginx alone."""
-
-    also_site: bool = False
-    """True if the server name has a site already: write its locations only."""
-    whole: bool = False
-    """True for a whole ``nginx.conf``, of an Nginx with no other site."""
-    http2_is_a_directive: bool = False
-    """True for ``http2 on;`` (from Nginx 1.25.1) in place of ``listen … http2``."""
-    ipv6: bool = True
-    main_file: str = ""
-    """Present content of ``nginx.conf``; empty if unknown."""
-    certificate: CertificateState = CertificateState.PRESENT
-    writes: bool = False
-    """True if the files are written, and not only shown."""
-    command: str = "soundpost deploy nginx --write"
-    """Command that writes the files."""
 
 
 def deployment(plan: DeployPlan, options: NginxOptions) -> Deployment:

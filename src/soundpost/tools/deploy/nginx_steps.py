@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from soundpost.tools.deploy.certificates import CertificateState, renewal_steps, steps_until_certificate
 from soundpost.tools.deploy.installed_nginx import missing_directives
+from soundpost.tools.deploy.nginx_options import NginxOptions
 from soundpost.tools.deploy.plan import DeployPlan
 from soundpost.tools.deploy.sizes import MAX_PER_ADDRESS
 from soundpost.wire.addresses import UNSPECIFIED
-
-if TYPE_CHECKING:
-    from soundpost.tools.deploy.nginx import NginxOptions
 
 LOCATIONS_FILE: Final = Path("/etc/nginx/snippets/soundpost.conf")
 """File with the locations to include in a site that exists."""
