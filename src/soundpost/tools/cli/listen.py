@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
@@ -30,6 +30,8 @@ from soundpost.tools.cli.target import (
 from soundpost.wire.printable import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from soundpost.client.authorization import Authorize
     from soundpost.client.client import Client
     from soundpost.client.subscription import Subscription
@@ -135,7 +137,8 @@ def listen(
 
         auth = with_secret(target.key, target.secret, user_id=user_id or f"soundpost-listen-{os.getpid()}")
     try:
-        asyncio.run(_until_stopped(target, wanted, start_position, auth, lines, count, verify=not insecure))
+        listening = _listen(target, wanted, start_position, auth, lines, count, verify=not insecure)
+        asyncio.run(_until_stopped(listening))
     except KeyboardInterrupt:
         return
     except BrokenPipeError:
@@ -160,22 +163,13 @@ def _start_position(channels: list[str], after: str | None, rewind: int | None) 
     return {"after": after, "rewind": None}
 
 
-async def _until_stopped(
-    target: Target,
-    channels: list[str],
-    start_position: _StartPosition,
-    auth: Authorize | None,
-    lines: EventLines,
-    count: int | None,
-    *,
-    verify: bool,
-) -> None:
+async def _until_stopped(listening: Coroutine[Any, Any, None]) -> None:
     """Listen to events until the end; SIGTERM ends the command as cleanly as Ctrl-C does."""
-    listening = asyncio.ensure_future(_listen(target, channels, start_position, auth, lines, count, verify=verify))
+    task = asyncio.ensure_future(listening)
     if sys.platform != "win32":  # where loops have no signal handlers, and processes end without SIGTERM
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, listening.cancel)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with suppress(asyncio.CancelledError):
-        await listening
+        await task
 
 
 async def _listen(
