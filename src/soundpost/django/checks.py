@@ -197,33 +197,34 @@ def _missing_urls() -> Iterator[Message]:
         return
     if has_path or not len(channels):
         return
-    try:
-        url_of("auth")
-    except NoReverseMatch:
+    if _lacks_url("auth"):
         yield checks.Warning(
             "There are channel routes, but no auth URLs, where browsers ask for private and presence channels.",
             hint='urlpatterns += [path("broadcasting/", include("soundpost.django.urls"))]; or, if they are elsewhere, '
             'say where: SOUNDPOST = {"AUTH_PATH": "/broadcasting/", …}.',
             id="soundpost.W002",
         )
-    except Exception:  # a URLconf that fails: reported by Django's own checks
-        return
 
 
 def _no_webhook_url() -> Iterator[Message]:
-    if not len(webhooks) or _is_embedded():
-        return
-    try:
-        url_of("webhooks")
-    except NoReverseMatch:
+    if len(webhooks) and not _is_embedded() and _lacks_url("webhooks"):
         yield checks.Warning(
             "There are handlers of webhooks, but no URL to which the server can send webhooks.",
             hint='urlpatterns += [path("broadcasting/", include("soundpost.django.urls"))]; the server then sends to '
             "https://…/broadcasting/webhooks.",
             id="soundpost.W010",
         )
-    except Exception:  # a URLconf that fails: reported by Django's own checks
-        return
+
+
+def _lacks_url(name: str) -> bool:
+    """Return whether the site has no URL of this name; False for a URLconf that fails, which Django's checks report."""
+    try:
+        url_of(name)
+    except NoReverseMatch:
+        return True
+    except Exception:
+        return False
+    return False
 
 
 def _is_embedded() -> bool:
