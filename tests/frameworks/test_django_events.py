@@ -129,9 +129,10 @@ def test_a_batch_of_two_databases_loses_nothing(delivered: list[str]) -> None:
     assert delivered == ["archived"]
 
 
-def test_a_server_that_is_away_fails_no_transaction(
-    delivered: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.fixture
+def server_is_away(delivered: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every delivery fail."""
+
     class Away:
         def deliver(self, messages: list[Message], queue: str) -> None:
             raise BroadcastError("no answer")
@@ -140,6 +141,10 @@ def test_a_server_that_is_away_fails_no_transaction(
             pass
 
     monkeypatch.setattr(broadcast, "_delivery", Away())
+
+
+@pytest.mark.usefixtures("server_is_away")
+def test_a_server_that_is_away_fails_no_transaction(caplog: pytest.LogCaptureFixture) -> None:
     with transaction.atomic():
         broadcast(EVENT)
     assert "not sent: no answer" in caplog.text
@@ -315,17 +320,8 @@ def test_many_are_sent_together_once_committed(delivered: list[str]) -> None:
     assert delivered == ["article.updated"] * 2
 
 
-def test_saving_does_not_fail_with_the_server(
-    delivered: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    class Away:
-        def deliver(self, messages: list[Message], queue: str) -> None:
-            raise BroadcastError("no answer")
-
-        def close(self) -> None:
-            pass
-
-    monkeypatch.setattr(broadcast, "_delivery", Away())
+@pytest.mark.usefixtures("server_is_away")
+def test_saving_does_not_fail_with_the_server(caplog: pytest.LogCaptureFixture) -> None:
     Article.objects.create().save()
     assert "not sent: no answer" in caplog.text
 
