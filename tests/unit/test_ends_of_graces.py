@@ -15,7 +15,7 @@ from support.harness import DEFAULT_APP
 
 HOUR = 3_600.0
 TIMES = 10_000
-MOST = 2_000
+MAX_ENDS = 2_000
 """Largest number of ends that may be kept for two users."""
 
 
@@ -37,9 +37,9 @@ def test_members_who_come_back_leave_no_ends_behind() -> None:
         lingering.take_back(channel, tab)
         lingering.add(channel, tab.id, HOUR)
 
-    assert lingering._ends.places < MOST
+    assert lingering._ends.places < MAX_ENDS
     now = itertools.count(HOUR * 2)
-    ended = [lingering.pop_due() for _ in range(MOST)]  # void ends are dropped some at a time
+    ended = [lingering.pop_due() for _ in range(MAX_ENDS)]  # void ends are dropped some at a time
     assert [each for each in ended if each is not None] == [(channel, "away"), (channel, "tab")]
     assert lingering.next_end is None
 
@@ -57,7 +57,7 @@ def test_users_who_sign_in_again_leave_no_ends_behind() -> None:
         users.sign_in(node, "1", "tab", b"null")
         users.sign_out(node, "1", "tab", HOUR, True)
 
-    assert users._ends.places < MOST
+    assert users._ends.places < MAX_ENDS
     now = itertools.count(HOUR * 2)
     users.end_due()
     assert list(users.states()) == []

@@ -226,12 +226,12 @@ class Channel:
                 self._send(connections, pending, compressed)
             return
         if len(pending) == 1 and len(connections) <= _FEW:
-            getting = [c for c in connections if c not in partial or partial[c] == [0]]
+            getting = [each for each in connections if each not in partial or partial[each] == [0]]
             if getting:
                 self._send(getting, pending, compressed)
             return
         # Subscribers that get only a part are set aside while the others get everything: no check per subscriber.
-        set_aside = {c: self.subscribers.pop(c) for c in partial if c in self.subscribers}
+        set_aside = {each: self.subscribers.pop(each) for each in partial if each in self.subscribers}
         if self.subscribers:
             self._send(self.subscribers.connections, pending, compressed)
         self.subscribers.update(set_aside)

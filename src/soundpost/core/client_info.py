@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-_LONGEST: Final = 64
+_MAX_NAME_LENGTH: Final = 64
 _MAX_ORIGIN_LENGTH: Final = 200
 
 
@@ -29,7 +29,9 @@ def client_info(parameters: Mapping[str, str], origin: str | None) -> ClientInfo
 
 def library_named(parameters: Mapping[str, str]) -> str:
     """Return library and version that the query of a client's address names; empty if it names none."""
-    return f"{parameters.get('client', '')[:_LONGEST]} {parameters.get('version', '')[:_LONGEST]}".strip()
+    return (
+        f"{parameters.get('client', '')[:_MAX_NAME_LENGTH]} {parameters.get('version', '')[:_MAX_NAME_LENGTH]}".strip()
+    )
 
 
 def client_named(library: str, origin: str | None) -> ClientInfo:

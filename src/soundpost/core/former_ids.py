@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from soundpost.core.connection import Connection
 
-_MOST: Final = 16
+_MAX_FORMER: Final = 16
 """Largest number of earlier socket ids that are noted for one client."""
 
 
@@ -19,7 +19,7 @@ def note(connection: Connection, socket_ids: Iterable[str]) -> None:
     """Note earlier socket ids of a client: it does not get events that were published with one of them."""
     former = set(connection.former_ids)
     for socket_id in socket_ids:
-        if len(former) < _MOST and socket_id not in former:
+        if len(former) < _MAX_FORMER and socket_id not in former:
             former.add(socket_id)
             connection.app.former_connections.setdefault(socket_id, []).append(connection)
     connection.former_ids = tuple(former)

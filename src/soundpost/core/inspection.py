@@ -10,7 +10,7 @@ from typing import Final, Literal, Protocol
 
 from msgspec import Struct, field
 
-MOST: Final = 500
+MAX_PAGE: Final = 500
 """Largest number of entries of a page, whatever ``limit`` a request has."""
 
 
@@ -33,7 +33,7 @@ class ListChannels(_Request, frozen=True, kw_only=True):
     after: str = ""
     """Name behind which the page begins."""
     limit: int = 50
-    """Largest number of channels in the page, at most :data:`MOST`."""
+    """Largest number of channels in the page, at most :data:`MAX_PAGE`."""
 
 
 class GetChannel(_Request, frozen=True, kw_only=True):
@@ -54,7 +54,7 @@ class ListConnections(_Request, frozen=True, kw_only=True):
     after: str = ""
     """Socket id behind which the page begins."""
     limit: int = 50
-    """Largest number of connections in the page, at most :data:`MOST`."""
+    """Largest number of connections in the page, at most :data:`MAX_PAGE`."""
 
 
 class GetConnection(_Request, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from soundpost.core.channel import Channel
 from soundpost.core.connection import Connection
 from soundpost.core.inspection import (
-    MOST,
+    MAX_PAGE,
     ChannelLine,
     ChannelPage,
     CloseConnection,
@@ -63,7 +63,7 @@ class NodeInspection:
     def reply(self, question: Question, then: Callable[[Reply], None]) -> None:
         """Reply to a question, later or before this returns. An app that the node does not have has nothing."""
         if isinstance(question, ListRefusals):
-            latest = self._node.refusals.latest(min(question.limit, MOST))
+            latest = self._node.refusals.latest(min(question.limit, MAX_PAGE))
             self._in_turn(partial(self._list_refusals, latest, [], then))
             return
         app = self._node.by_id.get(question.app_id)
@@ -104,7 +104,7 @@ class NodeInspection:
             name_of,
             made,
             after=question.after,
-            limit=min(question.limit, MOST),
+            limit=min(question.limit, MAX_PAGE),
             call_soon=self._in_turn,
             clock=self._node.clock,
             sampled=True,
@@ -127,7 +127,7 @@ class NodeInspection:
             name_of,
             made,
             after=question.after,
-            limit=min(question.limit, MOST),
+            limit=min(question.limit, MAX_PAGE),
             call_soon=self._in_turn,
             clock=self._node.clock,
         ).make()

@@ -27,7 +27,7 @@ _LOGGERS: Final = {
 _OF_APPLICATIONS: Final = frozenset((NO_AUTH, OTHER_KEY, WRONG_SIGNATURE))
 """Reasons of refused subscriptions that lie with the application, not with the client."""
 _UNSERVED_APP: Final = (codes.APP_DOES_NOT_EXIST, codes.APP_DISABLED)
-_LONGEST: Final = 100
+_MAX_LENGTH: Final = 100
 
 
 class RefusalLog:
@@ -52,8 +52,8 @@ class RefusalLog:
                 app=refusal.app_id,
                 address=refusal.address,
                 code=refusal.code,
-                origin=refusal.origin[:_LONGEST],
-                channel=refusal.channel[:_LONGEST],
+                origin=refusal.origin[:_MAX_LENGTH],
+                channel=refusal.channel[:_MAX_LENGTH],
             ),
         )
 
@@ -84,10 +84,10 @@ class _Sentence:
         of_app = f"app {refusal.app_id}: " if refusal.app_id else ""
         what = {
             "connection": "a client",
-            "subscription": f"a subscription to {refusal.channel[:_LONGEST]!a}",
+            "subscription": f"a subscription to {refusal.channel[:_MAX_LENGTH]!a}",
             "sign-in": "a sign-in",
         }.get(refusal.kind, "a request to the API")
         client = f", from {refusal.address}" if refusal.address else ""
-        page = f" (Origin: {refusal.origin[:_LONGEST]!a})" if refusal.origin else ""
+        page = f" (Origin: {refusal.origin[:_MAX_LENGTH]!a})" if refusal.origin else ""
         text = f"{of_app}refused {what} with {refusal.code}{client}{page}: {refusal.reason.rstrip('.')}"
         return without_secrets(text, self._secrets())

@@ -24,7 +24,7 @@ _OF_A_GROUP: Final = 100
 _A_SECOND: Final = 10
 """New lines of one kind, code and app in a second."""
 _MAX_GROUPS: Final = 200
-_LONGEST: Final = 500
+_MAX_REASON_LENGTH: Final = 500
 """Characters of a sentence."""
 _MAX_FIELD_LENGTH: Final = 200
 _BEGINNING: Final = 40
@@ -100,7 +100,7 @@ class Refusals:
         else:
             self._groups.move_to_end(name)
         key = (
-            refusal.reason[:_LONGEST],
+            refusal.reason[:_MAX_REASON_LENGTH],
             refusal.address[:_MAX_FIELD_LENGTH],
             refusal.origin[:_MAX_FIELD_LENGTH],
             refusal.channel[:_MAX_FIELD_LENGTH],
@@ -161,7 +161,7 @@ def without_secrets(text: str, secrets: Iterable[str]) -> str:
 def _length_alike(one: str, other: str) -> int:
     """Return the number of characters with which two texts begin alike."""
     pairs = zip(one, other, strict=False)
-    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+    return next((at for at, (first, second) in enumerate(pairs) if first != second), min(len(one), len(other)))
 
 
 def note_refusal(

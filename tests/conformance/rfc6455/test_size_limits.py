@@ -18,7 +18,7 @@ from soundpost.wire.frames import (
 from support.harness import RunningServer, client_frame, ping_message
 
 LIMIT = 16_384  # max_message_size, if nothing else is configured
-MOST = 65_536  # four times as much is read, and answered
+MAX_LENGTH = 65_536  # four times as much is read, and answered
 
 
 @pytest.mark.parametrize("limit", [1, 125, 126, 65535, 65536])
@@ -63,7 +63,7 @@ def test_message_of_exactly_the_limit_is_answered(server: RunningServer) -> None
         assert client.read_event()["event"] == "pusher:pong"
 
 
-@pytest.mark.parametrize("length", [MOST + 1, 100_000, 1 << 32, (1 << 63) - 1])
+@pytest.mark.parametrize("length", [MAX_LENGTH + 1, 100_000, 1 << 32, (1 << 63) - 1])
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 def test_too_big_a_message_closes_with_1009_before_it_comes(server: RunningServer, opcode: int, length: int) -> None:
     with server.connect() as client:
@@ -79,7 +79,7 @@ def test_too_big_a_sum_of_fragments_closes_with_1009_before_it_comes(server: Run
         client.send(client_frame(CONTINUATION, b"", fin=False) * 10)
         client.send_frame(PING, b"so far")
         assert client.read_frame()[1] == b"so far"
-        client.send(client_frame(CONTINUATION, length=MOST - 6000 + 1, fin=final))
+        client.send(client_frame(CONTINUATION, length=MAX_LENGTH - 6000 + 1, fin=final))
 
         assert client.read_close_code() == TOO_BIG
 
@@ -93,7 +93,7 @@ def test_fragments_of_exactly_the_limit_are_answered(server: RunningServer) -> N
         assert client.read_event()["event"] == "pusher:pong"
 
 
-@pytest.mark.parametrize("size", [MOST + 1, 300_000, 8_000_000])
+@pytest.mark.parametrize("size", [MAX_LENGTH + 1, 300_000, 8_000_000])
 def test_sender_of_a_too_big_message_can_read_why(server: RunningServer, size: int) -> None:
     with server.connect() as client:
         client.send_frame(TEXT, b"x" * size)

@@ -130,7 +130,7 @@ class HttpResponder(asyncio.Protocol):
             self._server.limits.warn_of_capacity(self.client_ip(request))
             self.refuse(ApiError(503, "Over capacity: the server has as many connections as it may open"))
             return
-        came = _clock()
+        received_at = _clock()
         request.client = self
         request.max_size = self._server.max_request_size
         try:
@@ -144,7 +144,7 @@ class HttpResponder(asyncio.Protocol):
             response = ApiError(500, "Internal server error: its log has the reason").response()
         else:
             if request.publish_times is not None:
-                self._publishes.append((came, request.publish_times))
+                self._publishes.append((received_at, request.publish_times))
             if not self._is_application and request.is_signed:
                 self._is_application = True
                 self._server.sockets.kept(self)
@@ -230,8 +230,8 @@ class HttpResponder(asyncio.Protocol):
     def _note_publishes(self) -> None:
         """Note how long requests to publish have taken that are answered now."""
         now = _clock()
-        for came, times in self._publishes:
-            times.observe(now - came)
+        for received_at, times in self._publishes:
+            times.observe(now - received_at)
         self._publishes.clear()
 
     @property

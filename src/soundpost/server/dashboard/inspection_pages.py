@@ -8,7 +8,7 @@ from typing import Final, get_args
 import msgspec
 
 from soundpost.core.inspection import (
-    MOST,
+    MAX_PAGE,
     ChannelKind,
     ChannelPage,
     CloseConnection,
@@ -118,6 +118,6 @@ def _kind(request: AdminRequest) -> ChannelKind:
 
 def _limit(request: AdminRequest) -> int:
     text = request.query.get("limit", str(_LIMIT))
-    if text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MOST:
+    if text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MAX_PAGE:
         return int(text)
-    raise AdminError(422, f"limit={text[:60]!a}: expected a whole number from 1 to {MOST}")
+    raise AdminError(422, f"limit={text[:60]!a}: expected a whole number from 1 to {MAX_PAGE}")

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from soundpost.core.inspection import (
-    MOST,
+    MAX_PAGE,
     ChannelLine,
     ChannelPage,
     Closed,
@@ -52,10 +52,10 @@ def join(question: Question | HostQuestion, replies: Sequence[tuple[str, Reply]]
     numbers are whole.
     """
     if isinstance(question, ListChannels | GetChannel):
-        limit = min(question.limit, MOST) if isinstance(question, ListChannels) else 1
+        limit = min(question.limit, MAX_PAGE) if isinstance(question, ListChannels) else 1
         return _join_channels(limit, [reply for _, reply in replies if isinstance(reply, ChannelPage)])
     if isinstance(question, ListConnections | GetConnection):
-        limit = min(question.limit, MOST) if isinstance(question, ListConnections) else 1
+        limit = min(question.limit, MAX_PAGE) if isinstance(question, ListConnections) else 1
         return _join_connections(limit, [(name, reply) for name, reply in replies if isinstance(reply, ConnectionPage)])
     if isinstance(question, ListRefusals):
         refusals = [
@@ -65,7 +65,7 @@ def join(question: Question | HostQuestion, replies: Sequence[tuple[str, Reply]]
             for line in reply.refusals
         ]
         refusals.sort(key=attrgetter("at"), reverse=True)
-        return RefusalPage(refusals[: min(question.limit, MOST)])
+        return RefusalPage(refusals[: min(question.limit, MAX_PAGE)])
     if isinstance(question, ListDeliveries):
         return join_endpoints([reply for _, reply in replies if isinstance(reply, EndpointPage)])
     if isinstance(question, SendAgain):
@@ -81,7 +81,7 @@ def next_of(question: Question | HostQuestion, reply: Reply) -> str | None:
         names = [line.socket_id for line in reply.connections]
     else:
         return None
-    is_full = len(names) == min(question.limit, MOST)
+    is_full = len(names) == min(question.limit, MAX_PAGE)
     return names[-1] if is_full and (question.after or len(names) < reply.total) else None
 
 

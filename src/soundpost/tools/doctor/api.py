@@ -148,9 +148,9 @@ def _difference(signed: str, response: RawResponse) -> str:
         return f"the method arrived as {one_line(theirs[0])}"
     if ours[1] != theirs[1]:
         return f"the path {ours[1]} arrived as {one_line(theirs[1])}"
-    sent, came = dict(parse_qsl(ours[2])), dict(parse_qsl(theirs[2]))
-    added, missing = sorted(came.keys() - sent.keys()), sorted(sent.keys() - came.keys())
-    changed = [name for name in sorted(sent.keys() & came.keys()) if sent[name] != came[name]]
+    sent, received = dict(parse_qsl(ours[2])), dict(parse_qsl(theirs[2]))
+    added, missing = sorted(received.keys() - sent.keys()), sorted(sent.keys() - received.keys())
+    changed = [name for name in sorted(sent.keys() & received.keys()) if sent[name] != received[name]]
     parts = [("added", added), ("missing", missing), ("changed", changed)]
     return "; ".join(f"{word}: {one_line(', '.join(names))}" for word, names in parts if names)
 
