@@ -408,6 +408,12 @@ def test_a_serializer_that_is_none_is_refused() -> None:
         register_serializer(Own, 7)
 
 
+@pytest.mark.parametrize("given", [lambda order: {}, "Order", list[int]])
+def test_a_serializer_belongs_to_a_class(given: Any) -> None:
+    with pytest.raises(TypeError, match="is not a class: give that of the objects, as in @register_serializer"):
+        register_serializer(given)
+
+
 def test_djangos_lazy_translations_are_text(django_user: Any) -> None:
     from django.utils.functional import lazystr
     from django.utils.safestring import mark_safe

@@ -23,7 +23,14 @@ def register_serializer(kind: type, serializer: Any = None) -> Any:
 
         @register_serializer(Order)
         def order(order: Order) -> dict: return {"id": order.pk, "status": order.status}
+
+    Raises TypeError for what is not a class, and for what is not a serializer.
     """
+    if not isinstance(kind, type):
+        raise TypeError(
+            f"register_serializer: {kind!r:.100} is not a class: give that of the objects, as in "
+            "@register_serializer(Order)"
+        )
     if serializer is None:
         return lambda function: _register(kind, function)
     _register(kind, serializer)
