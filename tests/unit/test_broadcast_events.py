@@ -119,6 +119,24 @@ def test_a_decision_that_is_true_by_mistake_sends_nothing() -> None:
             sent(Sometimes(decide))
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("broadcast_on", "orders", "str"),
+        ("broadcast_as", "placed", "str"),
+        ("broadcast_with", property(lambda event: {"a": 1}), "dict"),
+        ("broadcast_when", False, "bool"),
+    ],
+)
+def test_an_attribute_in_place_of_a_method_is_named(name: str, value: object, kind: str) -> None:
+    event = type("Placed", (Event,), {"broadcast_on": lambda self: "orders", name: value})()
+    with (
+        broadcast.fake(),
+        pytest.raises(PayloadError, match=rf"Placed: {name} is a {kind}: make it a method, def {name}"),
+    ):
+        broadcast(event)
+
+
 def test_a_channel_that_wants_a_field_that_is_not_there_is_refused_when_the_class_is_made() -> None:
     with pytest.raises(
         TypeError, match=r"Wrong: the channel 'private-orders\.\{order_idd\}' wants a field 'order_idd'"

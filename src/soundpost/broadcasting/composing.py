@@ -46,8 +46,7 @@ def messages_for(
     if isinstance(event, type):
         raise PayloadError(f"{event.__name__} is a class: broadcast an event of it, {event.__name__}(…)")
     kind = type(event).__name__
-    when = getattr(event, "broadcast_when", None)
-    if when is not None and not _decided(kind, when()):
+    if getattr(event, "broadcast_when", None) is not None and not _decided(kind, _ask(event, "broadcast_when")):
         return []
     if not hasattr(event, "broadcast_on"):
         raise PayloadError(
@@ -56,8 +55,8 @@ def messages_for(
     channels = _channels_of(event, settings)
     if channels is None:
         return []
-    name = event.broadcast_as() if hasattr(event, "broadcast_as") else kind
-    data = event.broadcast_with() if hasattr(event, "broadcast_with") else default_payload(event)
+    name = _ask(event, "broadcast_as") if hasattr(event, "broadcast_as") else kind
+    data = _ask(event, "broadcast_with") if hasattr(event, "broadcast_with") else default_payload(event)
     if ephemeral is None:
         ephemeral = getattr(type(event), "ephemeral", False) is True
     return compose(channels, name, data, excluded, connections, ephemeral=ephemeral)
@@ -75,7 +74,17 @@ def _decided(kind: str, when: Any) -> Any:
 def _channels_of(event: Any, settings: Callable[[], BroadcastSettings]) -> Any:
     if getattr(type(event), "broadcast_on", None) is UserNotification.broadcast_on:
         return event.user_channel(settings)
-    return event.broadcast_on()
+    return _ask(event, "broadcast_on")
+
+
+def _ask(event: Any, name: str) -> Any:
+    """Return the result of a method of an event. Raises PayloadError for an attribute or property of that name."""
+    method = getattr(event, name)
+    if not callable(method):
+        raise PayloadError(
+            f"{type(event).__name__}: {name} is a {type(method).__name__}: make it a method, def {name}(self)"
+        )
+    return method()
 
 
 def compose(
