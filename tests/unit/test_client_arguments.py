@@ -23,6 +23,11 @@ URL = "http://127.0.0.1:8080"
         (Client, {"key": ""}, "the app's key is empty"),
         (Client, {"base_url": None}, "the server's address is None: text is expected"),
         (Client, {"base_url": "127.0.0.1:8080"}, "the server's address has no scheme"),
+        (
+            Client,
+            {"base_url": f"{URL}/ws/app/key?protocol=7"},
+            "the server's address ends with /app/key, which the client",
+        ),
         (Client, {"auth": "secret"}, "auth is of type str: with_secret(…), from_endpoint(…) or a function"),
         (Client, {"on_status": "log"}, "on_status is of type str: a function of a text is expected"),
         (Client, {"on_status": Client.close}, "on_status is a coroutine function, which would never run"),

@@ -36,7 +36,11 @@ def socket_url(base_url: str, key: str) -> str:
         raise ConfigurationError(
             f"the server's address begins with {parts.scheme!r}: http, https, ws or wss is expected"
         )
+    end = f"/app/{quote(key, safe='')}"
+    path = parts.path.rstrip("/")
+    if path.endswith(end):
+        raise ConfigurationError(f"the server's address ends with {end}, which the client adds: leave it out")
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
     own = f"{parts.query}&" if parts.query else ""
     query = f"{own}protocol={PROTOCOL}&client=soundpost&version={__version__}"
-    return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}/app/{quote(key, safe='')}?{query}"
+    return f"{scheme}://{parts.netloc}{path}{end}?{query}"
