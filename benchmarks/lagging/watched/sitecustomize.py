@@ -11,12 +11,12 @@ import asyncio
 import gc
 import os
 import signal
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Coroutine
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import uvloop
@@ -24,7 +24,7 @@ import uvloop
 INTERVAL = 0.001
 """Seconds between two looks of the loop at the clock."""
 LOOK = 0.0005
-"""Seconds between two looks of the thread at what runs."""
+"""Seconds of CPU time between two looks at what runs."""
 LONG = 0.009
 """Seconds of CPU time of a turn after which it is told what ran."""
 DEPTH = 3
@@ -34,7 +34,7 @@ MOST = 6
 
 
 class Watch:
-    """A timer of the running loop, and a thread that notes what a long turn does."""
+    """A timer of the running loop, and one of CPU time that notes what a long turn does."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -49,8 +49,8 @@ class Watch:
         self._loop.add_signal_handler(signal.SIGUSR1, self._tell)
         self._look()
         if "LOOP_LAG_DOING" in os.environ:
-            sys.setswitchinterval(LOOK)
-            threading.Thread(target=self._note, daemon=True).start()
+            signal.signal(signal.SIGPROF, self._note)
+            signal.setitimer(signal.ITIMER_PROF, LOOK, LOOK)
 
     def _look(self) -> None:
         now = time.thread_time()
@@ -76,16 +76,14 @@ class Watch:
         number = self._seen.total()
         return "; ".join(f"{count / number:.0%} {stack}" for stack, count in self._seen.most_common(MOST))
 
-    def _note(self) -> None:
-        while True:
-            time.sleep(LOOK)
-            frame = sys._current_frames().get(self._thread)
-            names: list[str] = []
-            while frame is not None and not frame.f_code.co_filename.endswith(("/runners.py", "/uvloop/__init__.py")):
-                names.append(frame.f_code.co_name)
-                frame = frame.f_back
-            if names:  # else the loop waits
-                self._seen[" > ".join(names[: -DEPTH - 1 : -1])] += 1
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        """Note what runs. A thread that looks at the frames of another one crashes Python 3.11."""
+        names: list[str] = []
+        while frame is not None and not frame.f_code.co_filename.endswith(("/runners.py", "/uvloop/__init__.py")):
+            names.append(frame.f_code.co_name)
+            frame = frame.f_back
+        if names:  # else the loop waits
+            self._seen[" > ".join(names[: -DEPTH - 1 : -1])] += 1
 
     def _tell(self) -> None:
         with self._file.open("a") as file:
