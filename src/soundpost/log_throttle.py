@@ -20,8 +20,8 @@ CallLater = Callable[[float, Callable[[], None]], object]
 class LogThrottle:
     """A log that takes one line of each kind, and then no further one for a while.
 
-    The line after the silence says how many were left out. In a running event loop such a line comes at the end of the
-    silence, even if nothing more happens by then; elsewhere the next one of the kind says so.
+    The next line after the interval says how many were left out. In a running event loop such a line comes at the end
+    of the interval, even if nothing more happens by then; elsewhere the next one of the kind says so.
     ``clock`` is in seconds. ``call_later`` is the loop's, unless given.
     """
 
@@ -41,44 +41,44 @@ class LogThrottle:
         kind: str,
         message: str,
         *args: object,
-        silence: float = _HOUR,
+        interval: float = _HOUR,
         error: BaseException | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> None:
-        """Log a warning, unless one of its kind was logged within the last ``silence`` seconds.
+        """Log a warning, unless one of its kind was logged within the last ``interval`` seconds.
 
         ``message`` is a format for ``args``. ``kind`` must come from a bounded set: the id of an app will do, text from
         a client will not. The line ends with the traceback of ``error``. ``extra``: fields of the line.
         """
-        self._log_once(kind, silence, _Line(logging.WARNING, message, args, error, extra))
+        self._log_once(kind, interval, _Line(logging.WARNING, message, args, error, extra))
 
     def inform(
-        self, kind: str, message: str, *args: object, silence: float = _HOUR, extra: Mapping[str, Any] | None = None
+        self, kind: str, message: str, *args: object, interval: float = _HOUR, extra: Mapping[str, Any] | None = None
     ) -> None:
         """Log a line at the level INFO as :meth:`warn` logs a warning."""
-        self._log_once(kind, silence, _Line(logging.INFO, message, args, None, extra))
+        self._log_once(kind, interval, _Line(logging.INFO, message, args, None, extra))
 
-    def _log_once(self, name: str, silence: float, line: _Line) -> None:
+    def _log_once(self, name: str, interval: float, line: _Line) -> None:
         kind = self._kinds.get(name)
         if kind is None:
             kind = self._kinds[name] = _Kind()
         now = self._clock()
-        if now < kind.silent_until:
+        if now < kind.suppressed_until:
             if not kind.left_out:
                 self._call_later(
-                    kind.silent_until - now, partial(self._tell_left_out, kind, silence, kind.silent_until)
+                    kind.suppressed_until - now, partial(self._report_suppressed, kind, interval, kind.suppressed_until)
                 )
             kind.left_out += 1
             kind.latest = line
         else:
-            self._write(kind, silence, line)
+            self._write(kind, interval, line)
 
-    def _tell_left_out(self, kind: _Kind, silence: float, due: float) -> None:
-        if kind.latest is not None and kind.silent_until == due:
+    def _report_suppressed(self, kind: _Kind, interval: float, due: float) -> None:
+        if kind.latest is not None and kind.suppressed_until == due:
             kind.left_out -= 1  # the line itself is one of them
-            self._write(kind, silence, kind.latest)
+            self._write(kind, interval, kind.latest)
 
-    def _write(self, kind: _Kind, silence: float, line: _Line) -> None:
+    def _write(self, kind: _Kind, interval: float, line: _Line) -> None:
         now = self._clock()
         message, args, extra = line.message, line.args, dict(line.extra or {})
         if kind.left_out:
@@ -86,7 +86,7 @@ class LogThrottle:
             args = (*args, f"{kind.left_out:,}", _in_words(now - kind.written_at))
             extra["fields"] = {**extra.get("fields", {}), "more": kind.left_out}
         kind.left_out, kind.latest = 0, None
-        kind.written_at, kind.silent_until = now, now + silence
+        kind.written_at, kind.suppressed_until = now, now + interval
         self._log.log(line.level, message, *args, exc_info=line.error, extra=extra or None)
 
 
@@ -111,11 +111,11 @@ class _Line:
 class _Kind:
     """Lines of one kind: the time of the last one, and the number of those that were left out."""
 
-    __slots__ = ("latest", "left_out", "silent_until", "written_at")
+    __slots__ = ("latest", "left_out", "suppressed_until", "written_at")
 
     def __init__(self) -> None:
         self.written_at = 0.0
-        self.silent_until = float("-inf")
+        self.suppressed_until = float("-inf")
         self.left_out = 0
         self.latest: _Line | None = None
 

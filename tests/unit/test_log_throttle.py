@@ -37,10 +37,10 @@ def test_the_next_line_says_how_many_were_left_out(caplog: pytest.LogCaptureFixt
     clock = Clock()
     throttle = LogThrottle(LOG, clock)
     for clock.now in (0, 1, 59, 60, 61):
-        throttle.warn("a", "all wrong", silence=60)
+        throttle.warn("a", "all wrong", interval=60)
 
     clock.now = 120
-    throttle.warn("a", "%d of %s", 3, "them", silence=60)
+    throttle.warn("a", "%d of %s", 3, "them", interval=60)
 
     assert caplog.messages == [
         "all wrong",
@@ -68,7 +68,7 @@ def test_the_time_since_the_line_before_is_told(seconds: float, span: str, caplo
     clock = Clock()
     throttle = LogThrottle(LOG, clock)
     for clock.now in (0, 1, seconds):
-        throttle.warn("a", "all wrong", silence=20)
+        throttle.warn("a", "all wrong", interval=20)
 
     assert caplog.messages[-1] == f"all wrong (1 more in the last {span})"
 
@@ -94,26 +94,26 @@ def test_the_end_of_a_flood_is_told_though_nothing_follows(caplog: pytest.LogCap
     timers = Timers(clock)
     throttle = LogThrottle(LOG, clock, timers)
     for number in range(4_213):
-        throttle.warn("a", "no. %d", number, silence=60)
+        throttle.warn("a", "no. %d", number, interval=60)
 
     timers.ring()
     assert caplog.messages == ["no. 0", "no. 4212 (4,211 more in the last minute)"]
     assert timers.waiting == []
-    throttle.warn("a", "in the silence that follows", silence=60)
+    throttle.warn("a", "in the interval that follows", interval=60)
     assert len(caplog.messages) == 2
     timers.ring()
-    assert caplog.messages[2:] == ["in the silence that follows"]
+    assert caplog.messages[2:] == ["in the interval that follows"]
 
 
-def test_a_timer_of_an_earlier_silence_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_timer_of_an_earlier_interval_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     timers = Timers(clock)
     throttle = LogThrottle(LOG, clock, timers)
-    throttle.warn("a", "one", silence=60)
-    throttle.warn("a", "two", silence=60)
+    throttle.warn("a", "one", interval=60)
+    throttle.warn("a", "two", interval=60)
     clock.now = 61
-    throttle.warn("a", "three", silence=60)
-    throttle.warn("a", "four", silence=60)
+    throttle.warn("a", "three", interval=60)
+    throttle.warn("a", "four", interval=60)
 
     (_, early), (due, _) = timers.waiting
     clock.now = 62
@@ -137,7 +137,7 @@ async def test_in_a_loop_its_timers_are_used(caplog: pytest.LogCaptureFixture, m
     told = asyncio.Event()
     monkeypatch.setattr(LOG, "filters", [_noting(told)])
     for number in range(3):
-        throttle.warn("a", "no. %d", number, silence=0.01)
+        throttle.warn("a", "no. %d", number, interval=0.01)
 
     async with asyncio.timeout(20):
         await told.wait()

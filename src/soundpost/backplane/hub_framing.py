@@ -64,7 +64,7 @@ class MessageReader:
                     return _decode(data)
             except (msgspec.DecodeError, RecursionError) as error:
                 self._throttle.warn(
-                    "unread", "a message of hub and workers cannot be read and is dropped: %s", error, silence=MINUTE
+                    "unread", "a message of hub and workers cannot be read and is dropped: %s", error, interval=MINUTE
                 )
         return None
 

@@ -18,4 +18,4 @@ class BadMessageLog:
 
     def warn(self, text: str, error: BaseException | None = None) -> None:
         """Log a text, with the traceback of ``error``, or count it."""
-        self._throttle.warn("bad message", "%s", text, silence=MINUTE, error=error)
+        self._throttle.warn("bad message", "%s", text, interval=MINUTE, error=error)

@@ -39,7 +39,7 @@ def takes_junk(connection: Connection) -> bool:
         connection.socket_id,
         connection.address,
         MAX_JUNK,
-        silence=MINUTE,
+        interval=MINUTE,
     )
     connection.end(
         codes.OVER_CAPACITY,

@@ -76,5 +76,5 @@ def _warn(connection: Connection, what: str, why: str) -> None:
         connection.socket_id,
         connection.address,
         why,
-        silence=MINUTE,
+        interval=MINUTE,
     )

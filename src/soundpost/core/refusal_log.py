@@ -47,7 +47,7 @@ class RefusalLog:
             f"{refusal.kind} {refusal.code} {refusal.app_id}",
             "%s",
             _Sentence(refusal, self._secrets),
-            silence=MINUTE,
+            interval=MINUTE,
             extra=fields(
                 app=refusal.app_id,
                 address=refusal.address,

@@ -104,7 +104,7 @@ class Runtime:
             settings.id,
             shown(connection.address),
             settings.max_output_buffer,
-            silence=MINUTE,
+            interval=MINUTE,
             extra=fields(app=settings.id, address=connection.address, code=codes.OVER_CAPACITY),
         )
         presence_grace.note_close(connection, codes.OVER_CAPACITY)

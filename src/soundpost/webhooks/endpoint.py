@@ -123,7 +123,7 @@ class WebhookEndpoint:
 
     def _refusal(self, error: Exception) -> WebhookResponse:
         if isinstance(error, WebhookError):
-            self._throttle.warn(f"refused {error.status}", "a webhook was refused: %s", error, silence=MINUTE)
+            self._throttle.warn(f"refused {error.status}", "a webhook was refused: %s", error, interval=MINUTE)
             return WebhookResponse(error.status, _json(str(error)))
         if isinstance(error, SoundpostError):
             log.error("webhooks are refused because of a mistake in the application: %s", error)

@@ -187,7 +187,7 @@ class Webhooks:
                     name,
                     getattr(event, "event", event.name),
                     one_line(str(error), _MAX_REASON),
-                    silence=MINUTE,
+                    interval=MINUTE,
                 )
             except Exception as error:
                 where = f" on {event.channel}" if hasattr(event, "channel") else ""
@@ -234,7 +234,7 @@ class Webhooks:
             "memory",
             "webhooks.seen failed: events that are sent again may be handled twice",
             error=error,
-            silence=MINUTE,
+            interval=MINUTE,
         )
 
 

@@ -199,7 +199,7 @@ class Channels:
                 "a message about %s of app %s is missing: asking anew",
                 channel.name,
                 channel.app_id,
-                silence=MINUTE,
+                interval=MINUTE,
             )
             self.sync(channel)
             return

@@ -97,7 +97,7 @@ class HistoryChecks:
                     channel.name,
                     channel.app_id,
                     kept.head,
-                    silence=MINUTE,
+                    interval=MINUTE,
                 )
             if is_new or kept.last > last:
                 self._resync(channel)

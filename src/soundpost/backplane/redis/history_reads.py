@@ -150,7 +150,7 @@ class HistoryReads:
             fault,
             entry.app.id,
             channel,
-            silence=MINUTE,
+            interval=MINUTE,
         )
 
     def ask_patiently(self, entry: AppEntry, channel: str, place: Place, then: Answered, tries: int = _TRIES) -> None:

@@ -211,5 +211,5 @@ class Incoming:
             topic[:_MOST_SHOWN].decode(errors="replace"),
             data[:_MOST_SHOWN],
             way_out,
-            silence=MINUTE,
+            interval=MINUTE,
         )

@@ -118,7 +118,7 @@ class PublishQueue:
 
     def _warn_refused(self, answer: hiredis.ReplyError, publication: Publication) -> None:
         reason = refused(answer, "EVALSHA" if publication.script else "PUBLISH", publication.arguments[0])
-        self._throttle.warn("refused", "Redis refuses events, which wait: %s", reason, silence=MINUTE)
+        self._throttle.warn("refused", "Redis refuses events, which wait: %s", reason, interval=MINUTE)
 
     def shut(self) -> None:
         """Keep events from now on."""

@@ -205,7 +205,7 @@ class AppLogs:
                 "old",
                 "webhooks of app %s: events of over 5 minutes ago are dropped, as an endpoint is behind",
                 self.app_id,
-                silence=MINUTE,
+                interval=MINUTE,
             )
             self._note(each, entry_id)
             return
@@ -225,7 +225,7 @@ class AppLogs:
             "webhooks of app %s: %d event(s) are dropped, as too many wait for an endpoint",
             self.app_id,
             number,
-            silence=MINUTE,
+            interval=MINUTE,
         )
 
     # Settling

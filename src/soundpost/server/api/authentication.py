@@ -119,7 +119,7 @@ def _warn(request: Request, app: App, error: ApiError) -> None:
         error.status,
         f", from {address}" if address else "",
         "".join(char if char.isprintable() else "…" for char in reason[:300]),
-        silence=MINUTE,
+        interval=MINUTE,
         extra=fields(app=app.settings.id, address=address, code=error.status),
     )
 

@@ -42,7 +42,7 @@ class SocketLimits:
             self.sockets.count,
             self.capacity,
             self.places_for_websockets,
-            silence=MINUTE,
+            interval=MINUTE,
             extra=fields(address=address, sockets=self.sockets.count),
         )
 
@@ -62,7 +62,7 @@ class SocketLimits:
                     "%s has more than %d sockets open that ask nothing (max_connections_per_ip): the oldest go",
                     shown(occupant.peer),
                     limit,
-                    silence=MINUTE,
+                    interval=MINUTE,
                     extra=fields(address=occupant.peer),
                 )
                 self.sockets.evict(occupant)
@@ -79,7 +79,7 @@ class SocketLimits:
                 "limit of open files (ulimit -n, LimitNOFILE, minfds) or set max_connections lower",
                 error.strerror,
                 self.sockets.count,
-                silence=MINUTE,
+                interval=MINUTE,
             )
 
     def _warn_of_eviction(self, address: str) -> None:
@@ -90,7 +90,7 @@ class SocketLimits:
             self.sockets.count,
             self.capacity,
             shown(address),
-            silence=MINUTE,
+            interval=MINUTE,
             extra=fields(address=address, sockets=self.sockets.count),
         )
 

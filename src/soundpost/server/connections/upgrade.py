@@ -122,7 +122,7 @@ class Upgrade:
             shown(self._address),
             error.code,
             error,
-            silence=MINUTE,
+            interval=MINUTE,
             extra=fields(app=app.settings.id, address=self._address, code=error.code),
         )
         note_refused_client(app.node, app, error, self._address, self._client.origin)
@@ -248,7 +248,7 @@ def app_for(node: Node, prefix: str, request: Request, origin: str | None, log_t
                 "it sent no Origin" if origin is None else f"its Origin is {origin[:100]!a}",
                 ", ".join(settings.allowed_origins) or "none",
                 "" if origin is not None else "; clients that are no browsers need allow_missing_origin",
-                silence=MINUTE,
+                interval=MINUTE,
                 extra=fields(app=settings.id, code=codes.UNAUTHORIZED, origin=(origin or "")[:100]),
             )
         raise ProtocolError(

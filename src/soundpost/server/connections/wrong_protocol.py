@@ -128,7 +128,7 @@ def upgrade_is_lost(log_throttle: LogThrottle, request: Request, error: Handshak
             request.path,
             headers.get(b"host", b"none").decode("latin-1"),
             error,
-            silence=MINUTE,
+            interval=MINUTE,
         )
     return ApiError(error.status, str(error), error.headers)
 
@@ -167,6 +167,6 @@ def path_is_wrong(log_throttle: LogThrottle, request: Request, prefix: str) -> s
             codes.PATH_NOT_FOUND,
             reason.encode("ascii", "backslashreplace").decode(),
             request.headers().get(b"host", b"none").decode("latin-1"),
-            silence=MINUTE,
+            interval=MINUTE,
         )
     return reason

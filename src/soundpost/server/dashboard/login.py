@@ -66,7 +66,7 @@ class Login:
                 "refused",
                 "too many attempts to log in to the dashboard, the last one from %s: refused for a while",
                 address,
-                silence=MINUTE,
+                interval=MINUTE,
             )
             seconds = math.ceil(wait)
             raise AdminError(

@@ -27,7 +27,7 @@ from soundpost.wire.webhook_request import webhook_body, webhook_headers
 log = logging.getLogger("soundpost.webhooks")
 
 _ALL: Final = "*"
-_FAILURE_SILENCE: Final = 5 * MINUTE
+_FAILURE_INTERVAL: Final = 5 * MINUTE
 
 
 class EndpointServices(Protocol):
@@ -194,7 +194,7 @@ class Endpoint:
         if answer.is_success:
             if self._failures:
                 self._services.throttle.inform(
-                    f"again {self.name}", "%s takes events again", self.name, silence=_FAILURE_SILENCE
+                    f"again {self.name}", "%s takes events again", self.name, interval=_FAILURE_INTERVAL
                 )
             self._sent += self._in_request
             self._end_request()
@@ -221,7 +221,7 @@ class Endpoint:
             "%s %s; its events are sent again for 5 minutes",
             self.name,
             answer.in_words(self.settings.url),
-            silence=_FAILURE_SILENCE,
+            interval=_FAILURE_INTERVAL,
         )
         self._retry_at = self._services.clock() + seconds
         self._services.call_later(seconds, partial(self._retry, self._request))

@@ -33,5 +33,5 @@ class QueueLimit:
                 "are dropped",
                 longest.name,
                 self._max_size,
-                silence=MINUTE,
+                interval=MINUTE,
             )
