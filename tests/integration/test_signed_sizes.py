@@ -119,7 +119,7 @@ def test_an_application_knows_what_its_server_takes() -> None:
         assert endpoint({"x": "y" * 2_000}, **LIMITS | {option: 100_000}).channel(request()).status == (
             200 if option == "max_user_info_size" else 500
         )
-    with pytest.raises(ConfigurationError, match="'max_message_size': 'much' is no limit"):
+    with pytest.raises(ConfigurationError, match="'max_message_size': 'much' is not a limit"):
         settings_from({"app_id": "1", "max_message_size": "much"})
 
 

@@ -290,7 +290,7 @@ class TestDebug:
             ),
             ("private-orders.8", User(7), "orders returned False"),
             ("private-orders.7", None, "nobody is logged in"),
-            ("orders", User(7), "'orders' is no private or presence channel: it needs no authorization"),
+            ("orders", User(7), "'orders' is not a private or presence channel: it needs no authorization"),
         ],
     )
     def test_with_debug_a_refusal_gives_its_reason(self, ask: Ask, channel: str, user: Any, reason: str) -> None:
@@ -416,7 +416,7 @@ class TestUsers:
         assert asked == ["the request"]
         names: list[Any] = []
         ask(AuthRequest({}, "", request("presence-by-framework").body, "h", names.append))
-        assert names == ["session"], "a guard that is no route's is the framework's"
+        assert names == ["session"], "a guard that is not a route's is the framework's"
 
     def test_the_permission_of_a_route_is_checked(
         self, ask: Ask, endpoint: AuthEndpoint, routes: ChannelRoutes

@@ -90,7 +90,7 @@ class TestLeavingOut:
             broadcaster(Tick(), to_others=True)
         broadcaster(Tick(), socket_id=forged)
         assert [message.excluded for message in delivery.messages] == [None, None]
-        assert not forged or "is no socket id and is left out" in caplog.text
+        assert not forged or "is not a socket id and is left out" in caplog.text
 
     def test_threads_and_tasks_with_a_copied_context_know_it(
         self, broadcaster: Broadcaster, delivery: Recorder

@@ -295,7 +295,7 @@ def test_an_events_class_is_no_event() -> None:
 
 
 def test_what_is_no_event_says_what_to_do() -> None:
-    with pytest.raises(PayloadError, match=r"dict is no event: it has no broadcast_on.*publish\(…\)"):
+    with pytest.raises(PayloadError, match=r"dict is not an event: it has no broadcast_on.*publish\(…\)"):
         sent({"id": 7})
 
 

@@ -174,8 +174,8 @@ def test_numbers_that_json_has_not(number: float) -> None:
 
 
 def test_half_a_surrogate_pair() -> None:
-    assert refusal({"name": "\ud83d"}) == "name: a half of a surrogate pair is no Unicode text"
-    assert refusal({"\ud83d": 1}).startswith("its data: the key '\\ud83d' is no text")
+    assert refusal({"name": "\ud83d"}) == "name: a half of a surrogate pair is not Unicode text"
+    assert refusal({"\ud83d": 1}).startswith("its data: the key '\\ud83d' is not text")
 
 
 def test_cycles_and_depth() -> None:
@@ -192,7 +192,7 @@ def test_cycles_and_depth() -> None:
 
 @pytest.mark.parametrize("key", [None, 1.5, (1, 2), True, b"x"])
 def test_keys_that_are_no_text(key: Any) -> None:
-    assert refusal({"map": {key: 1}}) == f"map: the key {key!r} is no text"
+    assert refusal({"map": {key: 1}}) == f"map: the key {key!r} is not text"
 
 
 @pytest.mark.parametrize("value", [b"x", bytearray(b"x"), object(), iter([1]), lambda: 1, Line, 1j, ValueError("x")])

@@ -210,7 +210,7 @@ class TestAnApplication:
 
     def test_a_limit_without_end_is_no_limit(self, folder: Directory) -> None:
         folder.toml(APP_TABLE + "max_message_size = inf\n")
-        with pytest.raises(ConfigurationError, match=r"'max_message_size': inf is no limit"):
+        with pytest.raises(ConfigurationError, match=r"'max_message_size': inf is not a limit"):
             settings_from_environment()
 
     def test_references_cannot_double_a_value_again_and_again(self) -> None:

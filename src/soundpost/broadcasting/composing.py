@@ -50,7 +50,7 @@ def messages_for(
         return []
     if not hasattr(event, "broadcast_on"):
         raise PayloadError(
-            f"{kind} is no event: it has no broadcast_on. Derive it from soundpost.Event, or use publish(…)"
+            f"{kind} is not an event: it has no broadcast_on. Derive it from soundpost.Event, or use publish(…)"
         )
     channels = _channels_of(event, settings)
     if channels is None:

@@ -77,7 +77,7 @@ def channels_for(event: Any, declaration: Declaration) -> tuple[str, ...]:
     """Return the full names of an event's channels, which depend on its fields. Raises PayloadError."""
     try:
         return tuple(names_of([channel.filled(event.__dict__) for channel in event.__broadcast_channels__]))
-    except (KeyError, PayloadError):  # what names a channel is no field, or has no text
+    except (KeyError, PayloadError):  # what names a channel is not a field, or has no text
         return tuple(names_of(event.broadcast_on()))
 
 

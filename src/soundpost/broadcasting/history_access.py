@@ -44,7 +44,7 @@ class HistoryAccess(Configured):
 
     Nothing is kept by drivers without a server, and while :meth:`~soundpost.Broadcaster.fake` records events. ``via``
     names the connection to ask; the default one if it is None. Methods raise RequestError if the server does not answer
-    or refuses, ConfigurationError, and PayloadError for what is no channel.
+    or refuses, ConfigurationError, and PayloadError for what is not a channel.
     """
 
     _fakes: list[Fake]

@@ -87,7 +87,7 @@ class _Walk:
         if kind is float and (value != value or value in (float("inf"), float("-inf"))):
             raise self._error(path, f"{value} has no form in JSON")
         if kind is str and not is_unicode(value):
-            raise self._error(path, "a half of a surrogate pair is no Unicode text")
+            raise self._error(path, "a half of a surrogate pair is not Unicode text")
         if kind in _PLAIN:
             return value
         if depth > _MAX_DEPTH:
@@ -121,7 +121,7 @@ class _Walk:
         try:
             return text_of(key, path)
         except PayloadError:
-            raise self._error(path, f"the key {key!r} is no text") from None
+            raise self._error(path, f"the key {key!r} is not text") from None
 
     def _set(self, value: Iterable[Any], path: str, depth: int) -> list[Any]:
         """Return the elements of a set, sorted; without an order of their own, numbers before texts before others."""
@@ -238,7 +238,7 @@ def _simple(value: Any) -> Any:
 
 
 def _is_no_value(value: Any) -> bool:
-    """Return whether a value stands for none: pandas' ``NaT``, which is a datetime, or a Decimal that is no number."""
+    """Return whether a value stands for none: pandas' ``NaT``, a datetime, or a Decimal that is not a number."""
     if isinstance(value, Decimal):
         return not value.is_finite()
     return isinstance(value, datetime) and value != value

@@ -37,7 +37,7 @@ def valid_socket_id(text: str | None) -> str | None:
         return None
     if is_socket_id(text):
         return text
-    log.debug("%s %.60a is no socket id and is left out", HEADER, text)
+    log.debug("%s %.60a is not a socket id and is left out", HEADER, text)
     return None
 
 

@@ -49,7 +49,7 @@ def encoded_again(fields: Iterable[tuple[str, str]], headers: dict[str, str]) ->
 def request_values(headers: Mapping[str, str], query: str, body: bytes) -> dict[str, str]:
     """Return the values of a request by name; values in the body win over those in the query string.
 
-    Raises Misconfigured for a body that is too long, or is no valid JSON or multipart form.
+    Raises Misconfigured for a body that is too long, or is not valid JSON or multipart form.
     """
     if len(body) > MAX_BODY:
         raise Misconfigured(f"the request has more than {MAX_BODY} bytes", 413)
@@ -81,9 +81,9 @@ def _json(body: bytes) -> dict[str, str]:
     try:
         sent = read_json(body or b"{}")
     except JsonError as error:
-        raise Misconfigured(f"the body is no JSON: {error}", 422) from None
+        raise Misconfigured(f"the body is not JSON: {error}", 422) from None
     if not isinstance(sent, dict):
-        raise Misconfigured("the body is no JSON object", 422)
+        raise Misconfigured("the body is not a JSON object", 422)
     return {name: value for name, value in sent.items() if isinstance(value, str)}
 
 

@@ -88,7 +88,7 @@ class AuthEndpoint:
         question = self._question(request, needs_channel=True)
         kind = kind_of(question.channel)
         if not kind.needs_auth or kind is Kind.USER:
-            raise Misconfigured(f"{question.channel!r} is no private or presence channel: it needs no authorization")
+            raise Misconfigured(f"{question.channel!r} is not a private or presence channel: it needs no authorization")
         match = self.routes.find(question.channel)
         if match is None:
             raise Misconfigured(self.routes.explain_no_match(question.channel))

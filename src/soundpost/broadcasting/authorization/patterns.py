@@ -96,7 +96,7 @@ class Pattern:
             position = part.end()
             parameter = _PARAMETER.fullmatch(part[1])
             if parameter is None:
-                raise RouteError(f"{self.what} {text!r}: {part[0]} is no parameter: {{name}} or {{name:int}}")
+                raise RouteError(f"{self.what} {text!r}: {part[0]} is not a parameter: {{name}} or {{name:int}}")
             name, kind = parameter[1], parameter[2] or "str"
             if kind not in CONVERTERS:
                 raise RouteError(f"{self.what} {text!r}: unknown converter {kind!r}: {', '.join(CONVERTERS)}")

@@ -57,6 +57,6 @@ def refusal_status(error: Exception, denials: tuple[type[BaseException], ...]) -
 
 
 def _one_line(reason: str) -> str:
-    """Return a reason for the log, cut off, and escaped unless printable: browsers' text is no line of its own."""
+    """Return a reason for the log, cut off, and escaped unless printable: text of browsers never begins a line."""
     text = reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}…"
     return text if text.isprintable() else ascii(text)[1:-1]

@@ -198,7 +198,7 @@ class ChannelRoutes:
         if kind not in get_args(RouteKind):
             raise RouteError(f"channel route {pattern!r}: its kind is {kind!r}: 'private' or 'presence' is expected")
         if not callable(callback):
-            raise RouteError(f"{kind} channel route {pattern!r}: {callback!r:.100} is no function")
+            raise RouteError(f"{kind} channel route {pattern!r}: {callback!r:.100} is not a function")
         made = Pattern(pattern)
         name = options.get("name") or callback_name(callback)
         before = next((each for each in self._routes if (each.kind, each.pattern.text) == (kind, pattern)), None)

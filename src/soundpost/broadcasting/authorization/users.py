@@ -25,7 +25,7 @@ def authenticated_user(user: Any) -> Any:
     if user is None or user is False or (isinstance(user, str | bytes | Mapping | list | tuple) and not user):
         return None
     if isinstance(user, type):
-        raise RouteError(f"the class {user.__name__} is no user: return one of its objects, or None")
+        raise RouteError(f"the class {user.__name__} is not a user: return one of its objects, or None")
     if isinstance(user, Mapping):
         answer = user.get("is_authenticated", True)
     else:

@@ -13,7 +13,7 @@ from soundpost.broadcasting.settings import DELIVERIES
 from soundpost.errors import ConfigurationError
 
 _LIBRARIES: Final = ("celery", "rq", "dramatiq", "huey", "arq")
-"""Deliveries that are called like the library they need, which is no part of this package."""
+"""Deliveries that are called like the library they need, which is not a part of this package."""
 
 
 class Delivery(Protocol):

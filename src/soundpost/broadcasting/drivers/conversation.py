@@ -34,7 +34,7 @@ _FEWEST_BYTES: Final = 4_096
 class Conversations:
     """Conversations with one server, and the batch limit that its answers tell.
 
-    ``explain`` returns the reason in an answer that is no success.
+    ``explain`` returns the reason in an answer that is not a success.
     """
 
     def __init__(self, settings: ConnectionSettings, explain: Callable[[HttpAnswer], str]) -> None:

@@ -35,7 +35,7 @@ from soundpost.wire.addresses import host_of, identifier_fault, parse_public_url
 LIMITS: Final = ("max_message_size", "max_user_info_size", "max_user_id_length")
 """Settings of a connection that repeat limits of the server's app."""
 LONGEST_TIMEOUT: Final = 86_400.0
-"""Seconds that a timeout may have: a longer one is a mistake, and one without end is no number."""
+"""Seconds that a timeout may have: a longer one is a mistake, and one without end is not a number."""
 
 
 def settings_from(given: Mapping[str, Any], place: str = "soundpost.configure") -> BroadcastSettings:
@@ -127,7 +127,7 @@ def _check(settings: BroadcastSettings, place: str) -> None:
         raise ConfigurationError(f"{place}: on_error {redacted(settings.on_error)}: 'raise' or 'log'")
     if settings.connections and settings.default not in settings.connections:
         raise ConfigurationError(
-            f"{place}: default {settings.default!r} is no connection: {listed(settings.connections)}"
+            f"{place}: default {settings.default!r} is not a connection: {listed(settings.connections)}"
         )
     if "{id}" not in settings.notification_channel:
         raise ConfigurationError(f"{place}: notification_channel {settings.notification_channel!r} has no {{id}} in it")

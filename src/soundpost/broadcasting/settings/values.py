@@ -20,7 +20,9 @@ def refuse_unknown(names: Iterable[str], known: Iterable[str], place: str, *, ot
     known = frozenset(known)
     for name in names:
         if name not in known:
-            raise ConfigurationError(f"{place}: {name!r} is no setting{did_you_mean(name, known, otherwise=otherwise)}")
+            raise ConfigurationError(
+                f"{place}: {name!r} is not a setting{did_you_mean(name, known, otherwise=otherwise)}"
+            )
 
 
 def lower_names(value: Any, place: str) -> dict[str, Any]:
@@ -59,7 +61,7 @@ def as_limit(value: Any, place: str) -> int:
     except (TypeError, ValueError, OverflowError):
         limit = 0
     if limit < 1:
-        raise ConfigurationError(f"{place}: {redacted(value)} is no limit: a number from 1 up")
+        raise ConfigurationError(f"{place}: {redacted(value)} is not a limit: a number from 1 up")
     return limit
 
 
