@@ -72,7 +72,7 @@ def test_frames_that_are_no_events_of_the_channel_reach_nobody(fleet: Fleet, red
     publish(redis, *(event(b"me", number, None, frame) for number, frame in enumerate(FRAMES, 1)))
     publish(redis, *(MAGIC + b"!" + join_fields((b"9", b"me", b"1", b"", frame)) for frame in FRAMES))
 
-    fleet[0].wait_for_log("have an event that is no single text frame and are dropped")
+    fleet[0].wait_for_log("have an event that is not a single text frame and are dropped")
 
 
 def test_events_that_leave_out_what_is_no_socket_id_reach_nobody(fleet: Fleet, redis: RedisServer) -> None:

@@ -1,4 +1,4 @@
-"""Messages between hub and workers: read back as they were written; other bytes are no message."""
+"""Messages between hub and workers: read back as they were written; other bytes are not a message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages on topics in Redis: read back as they were written; other bytes are no message."""
+"""Messages on topics in Redis: read back as they were written; other bytes are not a message."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A member who lingers counts as one more connection of its user, so that lists, limits and answers need no rule of their
 own. A user who joins again takes that place, and nobody is told. When the grace is over the member leaves as a
-connection would. It is no subscription: it does not keep its channel occupied.
+connection would. It is not a subscription: it does not keep its channel occupied.
 """
 
 from __future__ import annotations

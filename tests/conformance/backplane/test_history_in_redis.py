@@ -237,7 +237,7 @@ async def test_forged_messages_change_nothing_for_long(caplog: pytest.LogCapture
         await cluster.settle()
         assert names(client) == []
         assert "are none of ours and are dropped" in caplog.text
-        assert "have an event that is no single text frame and are dropped" in caplog.text
+        assert "have an event that is not a single text frame and are dropped" in caplog.text
 
         caplog.clear()
         await write(one, "PUBLISH", topic, b" ".join((MAGIC + b"H0", generation, far, b"1", b"id", b"", frame)))

@@ -52,7 +52,7 @@ class Parameters:
         """Names of parameters with hidden values: secrets, and those after a secret, which may be a part of it."""
         for name, value in parse_qsl(query, keep_blank_values=True):
             if name not in TAKEN and self._hidden:
-                raise StartError("scaling.redis: what follows the password is no parameter: & in a password is %26")
+                raise StartError("scaling.redis: what follows the password is not a parameter: & in a password is %26")
             if self._hidden or is_secret_name(name):
                 self._hidden.add(name)
             if name not in TAKEN:

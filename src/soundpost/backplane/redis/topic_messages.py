@@ -224,7 +224,7 @@ def tailed(lines: bytes) -> bytes:
 
 
 def parse(data: bytes) -> Message | None:
-    """Return the message in some bytes; None for bytes that are no message of this version."""
+    """Return the message in some bytes; None for bytes that are not a message of this version."""
     if data[:2] != MAGIC:
         return None
     kind = data[2:3]

@@ -76,7 +76,7 @@ def _split(written: str) -> SplitResult:
     try:
         url = urlsplit(written)
     except ValueError:  # its texts quote the user and the password
-        raise StartError(f"scaling.redis: {redacted_url(written)} is no URL: {_ENCODE}") from None
+        raise StartError(f"scaling.redis: {redacted_url(written)} is not a URL: {_ENCODE}") from None
     if "@" in f"{url.path}{url.query}{url.fragment}":
         # The password went on where it has ended for us: nothing of what follows may be taken for a host or shown.
         raise StartError(f"scaling.redis: {redacted_url(written)} cannot be read: {_ENCODE}")
@@ -101,7 +101,7 @@ def _database(url: SplitResult) -> int:
     text = "" if url.scheme == "unix" else url.path.strip("/")
     if text and not (text.isascii() and text.isdigit()):
         raise StartError(
-            f"scaling.redis: {redacted_url(url.geturl())}: the database is no number: the URL ends in one such as /0; "
-            f"{_ENCODE}"
+            f"scaling.redis: {redacted_url(url.geturl())}: the database is not a number: the URL ends in one such as "
+            f"/0; {_ENCODE}"
         )
     return int(text or 0)

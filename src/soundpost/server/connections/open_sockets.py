@@ -16,7 +16,7 @@ from typing import Protocol
 
 
 class Occupant(Protocol):
-    """A connection that has a socket and is no WebSocket yet."""
+    """A connection that has a socket and is not a WebSocket yet."""
 
     def abort(self) -> None:
         """Drop the socket and all output that waits."""

@@ -27,7 +27,7 @@ class ProxiedConnection(HttpConnection):
         self._header: ProxyHeader | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Refuse a peer that is no trusted proxy; take the header that came before TLS."""
+        """Refuse a peer that is not a trusted proxy; take the header that came before TLS."""
         super().connection_made(transport)
         address = peer_address(transport)
         if self._is_gone(address):

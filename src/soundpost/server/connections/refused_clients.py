@@ -35,7 +35,7 @@ def note_refused_client(node: Node, app: App | None, error: ProtocolError, addre
     if error.code == codes.UNAUTHORIZED:
         way_out = "If the page is yours, add its host to allowed_origins (SOUNDPOST_APP_ALLOWED_ORIGINS)"
         if origin is None:
-            way_out += "; clients that are no browsers need allow_missing_origin"
+            way_out += "; clients that are not browsers need allow_missing_origin"
     note_refusal(
         node,
         "connection",
@@ -48,7 +48,7 @@ def note_refused_client(node: Node, app: App | None, error: ProtocolError, addre
 
 
 def note_lost_upgrade(node: Node, request: Request, error: HandshakeError, address: str) -> None:
-    """Count and note that a request for a WebSocket is no valid upgrade: as a rule a proxy has changed it.
+    """Count and note that a request for a WebSocket is not a valid upgrade: as a rule a proxy has changed it.
 
     A person who looks at the address by a browser, and ``soundpost doctor``, ask for none.
     """
@@ -59,8 +59,8 @@ def note_lost_upgrade(node: Node, request: Request, error: HandshakeError, addre
     note_refusal(
         node,
         "connection",
-        f"The request for a WebSocket at {request.path[:100]} is no valid upgrade: {error}. A proxy in front must hand "
-        "Upgrade and Connection on ('soundpost deploy nginx' writes how)",
+        f"The request for a WebSocket at {request.path[:100]} is not a valid upgrade: {error}. A proxy in front must "
+        "hand Upgrade and Connection on ('soundpost deploy nginx' writes how)",
         error.status,
         address=address,
         origin=headers.get(b"origin", b"").decode("latin-1"),

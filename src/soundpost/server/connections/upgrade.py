@@ -247,7 +247,7 @@ def app_for(node: Node, prefix: str, request: Request, origin: str | None, log_t
                 codes.UNAUTHORIZED,
                 "it sent no Origin" if origin is None else f"its Origin is {origin[:100]!a}",
                 ", ".join(settings.allowed_origins) or "none",
-                "" if origin is not None else "; clients that are no browsers need allow_missing_origin",
+                "" if origin is not None else "; clients that are not browsers need allow_missing_origin",
                 interval=MINUTE,
                 extra=fields(app=settings.id, code=codes.UNAUTHORIZED, origin=(origin or "")[:100]),
             )

@@ -37,7 +37,7 @@ class WrongProtocol:
         self._has_tls = has_tls
 
     def explain_bytes(self, transport: asyncio.BaseTransport, data: bytes) -> ApiError | None:
-        """Return the answer to bytes that are no HTTP request; None if their protocol is not recognised."""
+        """Return the answer to bytes that are not an HTTP request; None if their protocol is not recognised."""
         if data[:1] and data[0] == _TLS_HANDSHAKE and not self._has_tls:
             if not is_from_doctor(data):
                 self._log_throttle.warn(
