@@ -59,10 +59,10 @@ def test_no_client_misses_an_event_that_was_accepted_before_its_close() -> None:
     accepted_before_close: dict[str, int] = {}
 
     class CountingServer(Server):
-        def send_away(self, connection: Connection) -> None:
+        def close_for_reconnect(self, connection: Connection) -> None:
             if connection.is_open:
                 accepted_before_close[connection.socket_id] = accepted
-            super().send_away(connection)
+            super().close_for_reconnect(connection)
 
     async def check() -> None:
         under_way = asyncio.Event()

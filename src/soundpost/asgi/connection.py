@@ -73,7 +73,7 @@ class AsgiConnection(Connection):
         try:
             self.app.node.opened(self)
             if self._runtime.stopping:
-                self._runtime.send_away(self)
+                self._runtime.close_for_reconnect(self)
             left = SLICE
             while not self._closing:
                 message = await receive()

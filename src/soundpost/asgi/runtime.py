@@ -95,7 +95,7 @@ class EmbeddedRuntime(Runtime):
         """Close every connection with 4200, and wait up to ``shutdown_timeout`` seconds for the clients to go."""
         self.stopping = True
         self.node.outbox.flush()
-        self.send_all_away()
+        self.close_all_for_reconnect()
         if self._process_lock is not None:
             self._process_lock.release()
         deadline = self.loop.time() + self._shutdown_timeout

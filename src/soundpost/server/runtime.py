@@ -78,16 +78,16 @@ class Runtime:
         if self._clock is not None:
             self._clock.cancel()
 
-    def send_away(self, connection: Connection) -> None:
+    def close_for_reconnect(self, connection: Connection) -> None:
         """Close a connection with 4200: pusher-js reconnects at once, to a server that goes on."""
         presence_grace.note_close(connection, codes.GENERIC_RECONNECT)
         connection.close(codes.GENERIC_RECONNECT, "Server is going down: reconnect")
 
-    def send_all_away(self) -> None:
+    def close_all_for_reconnect(self) -> None:
         """Close every connection with 4200."""
         for app in self.node.by_id.values():
             for connection in list(app.connections.values()):
-                self.send_away(connection)
+                self.close_for_reconnect(connection)
 
     def close_slow_client(self, connection: Connection) -> None:
         """Close a client with 4100, as more than ``max_output_buffer`` bytes wait for it; log one a minute per app."""

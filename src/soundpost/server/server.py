@@ -45,7 +45,7 @@ from soundpost.wire.client_address import HEADERS, TrustedProxies, subnet_of
 from soundpost.wire.compression import Deflater
 
 _DRAIN_STEP = 0.1  # seconds between two groups of clients that are disconnected
-_AWAY_AT_ONCE = 200  # clients that are disconnected in one loop turn: some 2 ms
+_CLOSED_AT_ONCE = 200  # clients that are disconnected in one loop turn: some 2 ms
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -193,17 +193,17 @@ class Server(Runtime):
         steps, sent = max(1, round(seconds / _DRAIN_STEP)), 0
         for step in range(1, steps + 1):
             upto = math.ceil(len(clients) * step / steps)
-            for start in range(sent, upto, _AWAY_AT_ONCE):
+            for start in range(sent, upto, _CLOSED_AT_ONCE):
                 await self._all_sent()
                 self.node.outbox.flush()  # what came since, in this turn: clients that close would miss it
-                for connection in clients[start : min(upto, start + _AWAY_AT_ONCE)]:
-                    self.send_away(connection)
+                for connection in clients[start : min(upto, start + _CLOSED_AT_ONCE)]:
+                    self.close_for_reconnect(connection)
                 await asyncio.sleep(0)
             sent = upto
             if sent == len(clients) or not self.open_websockets:
                 break
             await self._pause(_DRAIN_STEP)
-        self.send_all_away()  # clients whose upgrade was under way
+        self.close_all_for_reconnect()  # clients whose upgrade was under way
 
     async def _all_sent(self) -> None:
         """Wait until clients have been sent what was published before."""

@@ -105,7 +105,7 @@ class WebSocketConnection(Connection):
         server.wheel.add(self, liveness.ping_after(self.app.settings))
         self.app.node.opened(self, handshake)
         if server.stopping:
-            server.send_away(self)
+            server.close_for_reconnect(self)
 
     # Writing
 
