@@ -54,7 +54,7 @@ async def test_a_loop_turn_states_a_few_channels() -> None:
 
 
 async def test_no_more_are_under_way_than_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statements, "MOST_UNANSWERED", 7)
+    monkeypatch.setattr(statements, "MAX_UNANSWERED", 7)
     stated = Stated(answers_at_once=False)
     task = asyncio.ensure_future(state_in_slices(CHANNELS, stated.state, stated.clock))
     for _ in range(20):

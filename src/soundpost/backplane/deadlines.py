@@ -12,7 +12,7 @@ _FEW_VOID: Final = 1_000
 """Number of void places that may stay, beside as many as there are keys."""
 _AT_ONCE: Final = 4
 """Places that are sorted anew for each deadline that is set: a whole heap of 100,000 takes 100 ms and more."""
-_MOST_VOID: Final = 500
+_MAX_VOID: Final = 500
 """Void places that are dropped in one call, which takes less than a millisecond."""
 
 
@@ -59,7 +59,7 @@ class Deadlines(Generic[Key]):
 
     def first(self) -> tuple[float, Key] | None:
         """Return the soonest deadline and its key; None if there is none. Behind many void places it is a void one."""
-        left = _MOST_VOID
+        left = _MAX_VOID
         for heap in (self._heap, self._former):
             while heap and left and self._until.get(heap[0][1]) != heap[0][0]:
                 heappop(heap)

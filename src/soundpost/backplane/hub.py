@@ -52,7 +52,7 @@ from soundpost.core.member import Member
 from soundpost.core.observer_events import ObserverEvent
 from soundpost.core.peers import ChannelSnapshot
 
-_MOST_TAILS: Final = 100
+_MAX_TAILS: Final = 100
 """Tails that a worker is remembered to have, more than it serves at a time."""
 Send = Callable[[Message], None]
 """Function that sends a message to a worker."""
@@ -287,7 +287,7 @@ class WorkerEnd:
         """Have the worker begin a tail, or keep it going."""
         self._tails.pop(start.tail_id, None)
         self._tails[start.tail_id] = on_lines
-        if len(self._tails) > _MOST_TAILS:  # its host is gone without a word
+        if len(self._tails) > _MAX_TAILS:  # its host is gone without a word
             del self._tails[next(iter(self._tails))]
         self._send(Tail(start))
 

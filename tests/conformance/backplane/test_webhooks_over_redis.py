@@ -17,7 +17,7 @@ from soundpost.backplane.redis import webhook_logs
 from soundpost.backplane.redis.buckets import bucket_of
 from soundpost.backplane.redis.logged_events import arguments_of
 from soundpost.backplane.redis.scripts import COUNT
-from soundpost.backplane.redis.webhook_prelude import MOST_LOGGED
+from soundpost.backplane.redis.webhook_prelude import MAX_LOGGED
 from soundpost.backplane.redis.webhook_scripts import ADD_EVENT
 from soundpost.core.webhooks import WebhookEvent
 from soundpost.wire import codes
@@ -532,10 +532,10 @@ async def test_a_log_that_is_full_drops_its_oldest_and_says_so(caplog: pytest.Lo
     async with senders(1) as hosts:
         hosts[0].owner._terms["1"].logs._logs[bucket].is_owned = False  # nobody reads
         script = "for i = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'n', i) end"
-        await hosts.write(bucket, "EVAL", script, 1, hosts.key(bucket, "hooks"), MOST_LOGGED)
+        await hosts.write(bucket, "EVAL", script, 1, hosts.key(bucket, "hooks"), MAX_LOGGED)
         event = WebhookEvent("client_event", ROOM, "", b'{"name":"client_event"}', 0)
         await hosts[0].host.redis.ask_script(ADD_EVENT, bucket, *arguments_of(event, b"one"))
-        assert await hosts.write(bucket, "XLEN", hosts.key(bucket, "hooks")) == MOST_LOGGED * 99 // 100
+        assert await hosts.write(bucket, "XLEN", hosts.key(bucket, "hooks")) == MAX_LOGGED * 99 // 100
         await hosts.write(bucket, "XTRIM", hosts.key(bucket, "hooks"), "MAXLEN", 1)
         hosts[0].owner.beat()
         await hosts.settle()

@@ -25,7 +25,7 @@ from soundpost.wire import messages
 log = logging.getLogger("soundpost.redis")
 
 _MAX_SENDERS: Final = 100_000
-_MOST_SHOWN: Final = 200  # bytes of a message
+_MAX_SHOWN: Final = 200  # bytes of a message
 _NOT_TO_CLIENTS: Final = f"Clients do not get it. Who may publish in this Redis: {page('scaling', 'trust-in-redis')}"
 
 
@@ -208,8 +208,8 @@ class Incoming:
             kind,
             "messages on our topics in Redis %s and are dropped; the last, on %s, begins with %r. %s",
             what,
-            topic[:_MOST_SHOWN].decode(errors="replace"),
-            data[:_MOST_SHOWN],
+            topic[:_MAX_SHOWN].decode(errors="replace"),
+            data[:_MAX_SHOWN],
             way_out,
             interval=MINUTE,
         )

@@ -24,8 +24,8 @@ from soundpost.core.tail_lines import LimitedLines
 
 TIME_TO_REPLY: Final = 2.0
 """Seconds that the other hosts have to reply."""
-_MOST_NAMES: Final = 1_000
-_MOST_IDS: Final = 8
+_MAX_NAMES: Final = 1_000
+_MAX_IDS: Final = 8
 _AWAY: Final = "all other hosts: Redis is away"
 
 
@@ -91,7 +91,7 @@ class RedisInspection:
         """Callbacks for the lines of this host's tails on others, by id of the tail."""
         self._names: dict[bytes, str] = {}
         """Names of hosts that have replied, by node id."""
-        self._ids: deque[bytes] = deque(maxlen=_MOST_IDS)
+        self._ids: deque[bytes] = deque(maxlen=_MAX_IDS)
         """Ids of this host as a node, one for each connection to Redis."""
         self._listens = False
         self._name = ""
@@ -187,7 +187,7 @@ class RedisInspection:
         if asked is None:
             return
         asked.replies[message.node] = reply = _read_reply.decode(message.reply)
-        if len(self._names) >= _MOST_NAMES:
+        if len(self._names) >= _MAX_NAMES:
             self._names.clear()
         self._names[message.node] = reply.host
         self._finish_if_whole(message.number, asked)

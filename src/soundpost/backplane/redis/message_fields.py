@@ -13,12 +13,12 @@ from soundpost.wire.json_text import is_unicode, reader
 from soundpost.wire.positions import MAX_OFFSET
 from soundpost.wire.socket_id import is_socket_id
 
-_MOST_FIELDS: Final = 14
-_LENGTHS: Final = tuple(Struct(f">{count}I") for count in range(_MOST_FIELDS + 1))
-_MOST_DIGITS: Final = 18
+_MAX_FIELDS: Final = 14
+_LENGTHS: Final = tuple(Struct(f">{count}I") for count in range(_MAX_FIELDS + 1))
+_MAX_DIGITS: Final = 18
 """Largest number of digits of a number: versions are milliseconds since 1970, and more."""
-_LONGEST_ORIGIN: Final = 64
-_LONGEST_GENERATION: Final = 16
+_MAX_ORIGIN_LENGTH: Final = 64
+_MAX_GENERATION_LENGTH: Final = 16
 _EVENT_ID: Final = re.compile(rb"[A-Za-z0-9_=-]{1,24}")
 _read_id: Final[Callable[[bytes], str | int]] = reader(str | int)
 
@@ -46,21 +46,21 @@ def split_fields(data: bytes, count: int, start: int = 0) -> list[bytes]:
 
 def number_of(text: bytes) -> int:
     """Return the number in a field, without a sign. Raise ValueError for a field that has none."""
-    if not text.isdigit() or len(text) > _MOST_DIGITS or (text[0] == 0x30 and len(text) > 1):
+    if not text.isdigit() or len(text) > _MAX_DIGITS or (text[0] == 0x30 and len(text) > 1):
         raise ValueError("no number")
     return int(text)
 
 
 def origin_of(field: bytes) -> bytes:
     """Return the id of a sender of messages. Raise ValueError for a field that has none."""
-    if len(field) > _LONGEST_ORIGIN:  # the origin is remembered
+    if len(field) > _MAX_ORIGIN_LENGTH:  # the origin is remembered
         raise ValueError("no origin")
     return field
 
 
 def generation_of(field: bytes) -> str:
     """Return the generation of a history. Raise ValueError for a field that has none."""
-    if not 0 < len(field) <= _LONGEST_GENERATION or not field.isalnum():
+    if not 0 < len(field) <= _MAX_GENERATION_LENGTH or not field.isalnum():
         raise ValueError("no generation")
     return field.decode("ascii")
 

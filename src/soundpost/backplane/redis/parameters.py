@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT: Final = 3.0
 """Seconds to connect, unless ``socket_connect_timeout`` says otherwise."""
-_LONGEST_TIMEOUT: Final = 60.0
+_MAX_TIMEOUT: Final = 60.0
 _TLS: Final = (
     "ssl_ca_certs",
     "ssl_ca_data",
@@ -141,8 +141,8 @@ class Parameters:
             value = default if text is None else float(text)
         except ValueError:
             value = 0.0
-        if not 0 < value <= _LONGEST_TIMEOUT:
-            raise self._wrong(name, f"a number of seconds, above 0 and up to {_LONGEST_TIMEOUT:.0f}")
+        if not 0 < value <= _MAX_TIMEOUT:
+            raise self._wrong(name, f"a number of seconds, above 0 and up to {_MAX_TIMEOUT:.0f}")
         return value
 
     def _wrong(self, name: str, expected: str) -> StartError:

@@ -12,7 +12,7 @@ from soundpost.wire.frames import frame_payload, text_frame
 from soundpost.wire.json_text import reader
 from soundpost.wire.messages import decode_message
 
-_MOST_ESCAPED: Final = 6
+_MAX_ESCAPED: Final = 6
 """Largest number of bytes that JSON makes of one byte: a control character is escaped as six."""
 _ENVELOPE: Final = 200
 """Bytes of an event beside its data and names, rounded up."""
@@ -22,7 +22,7 @@ _read_raw: Final = reader(msgspec.Raw)
 def largest_frame(app: AppSettings) -> int:
     """Return the bytes of the largest frame that an event of an app can have, from the application or a client."""
     names = app.max_event_name_length + app.max_channel_name_length + app.max_user_id_length
-    return _MOST_ESCAPED * (max(app.max_event_data_size, app.max_message_size) + 4 * names) + _ENVELOPE
+    return _MAX_ESCAPED * (max(app.max_event_data_size, app.max_message_size) + 4 * names) + _ENVELOPE
 
 
 def event_fault(frame: bytes, channel: str, largest: int) -> str | None:

@@ -40,7 +40,7 @@ PEERS_TIMEOUT: Final = 5.0
 """Seconds that the other nodes have to come back after an outage, before events go on without them."""
 _LONG_ENOUGH: Final = 5.0  # seconds a connection must have lasted for the next one to be tried at once
 _FIRST_WAIT: Final = 0.05
-_LONGEST_WAIT: Final = 2.0
+_MAX_WAIT: Final = 2.0
 
 _FULL_SWEEP: Final = 30
 """Number of beats after which graces are looked for that no host has noted."""
@@ -128,7 +128,7 @@ class Redis(BucketCommands):
                 for connection in self._connected.connections:
                     await connection.ended.wait()
             self._outages.begin(reason)
-            wait = _FIRST_WAIT if self._loop.time() - began > _LONG_ENOUGH else min(2 * wait, _LONGEST_WAIT)
+            wait = _FIRST_WAIT if self._loop.time() - began > _LONG_ENOUGH else min(2 * wait, _MAX_WAIT)
             await asyncio.sleep(wait * random.uniform(0.5, 1))
 
     async def stop(self) -> None:

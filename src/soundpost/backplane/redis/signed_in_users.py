@@ -28,7 +28,7 @@ Key = tuple[str, str]
 """App id and user id."""
 _ASKED_TOGETHER: Final = 100
 """Watched users who are asked for together: some 0.5 ms."""
-_MOST_FORMER: Final = 5_000
+_MAX_FORMER: Final = 5_000
 """Users of the node before that are taken out of a bucket at once; the removal of the node takes out what is left."""
 
 
@@ -283,7 +283,7 @@ class SharedUsers:
         self._buckets = set()
         await state_in_slices(list(self._here), self._state_again, self.turn_clock)
         for bucket in buckets if former else ():
-            self._redis.send(bucket, self._redis.script(REMOVE_USERS, bucket, _MOST_FORMER, node=former), ignore_answer)
+            self._redis.send(bucket, self._redis.script(REMOVE_USERS, bucket, _MAX_FORMER, node=former), ignore_answer)
         in_slices(list(self._watched), self._subscribe_again, partial(self._call_later, 0), clock=self.turn_clock)
 
     def _subscribe_again(self, key: Key) -> None:

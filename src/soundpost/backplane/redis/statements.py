@@ -14,7 +14,7 @@ from soundpost.core.slices import TURN
 
 T = TypeVar("T")
 
-MOST_UNANSWERED: Final = 100
+MAX_UNANSWERED: Final = 100
 """Largest number of statements that Redis is still to answer: with 64 kB of missed events each, a fifth of the output
 that Redis holds for a connection."""
 
@@ -42,7 +42,7 @@ async def state_in_slices(
         unanswered += 1
         if not state(thing, answered):
             unanswered -= 1
-        while unanswered >= MOST_UNANSWERED:
+        while unanswered >= MAX_UNANSWERED:
             progress.clear()
             await progress.wait()
             until = clock() + TURN

@@ -13,7 +13,7 @@ from soundpost.core.app_settings import AppSettings
 from soundpost.core.presence_grace import ends_finally
 from soundpost.core.webhooks import BEGINS, ENDS
 
-MOST_LOGGED: Final = 20_000
+MAX_LOGGED: Final = 20_000
 """Largest number of events in the log of one bucket; beyond it the oldest are dropped, and counted."""
 FINAL_GRACES: Final = "final_graces"
 """Word among the names of wanted events: a member whose grace is over has been away for as long as ends are held."""
@@ -32,7 +32,7 @@ local function write(hooks, name, channel, user, value, socket, final, id)
     end
   end
 end
-""".replace("MOST", str(MOST_LOGGED))
+""".replace("MOST", str(MAX_LOGGED))
 """Lua function that adds an event to a log, and once in a script tells the owner of the log."""
 
 LOG: Final = f"""
