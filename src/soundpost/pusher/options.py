@@ -8,7 +8,7 @@ from typing import Any
 
 from soundpost.broadcasting.encryption import master_key
 from soundpost.broadcasting.settings import ConnectionSettings, parse_app_url
-from soundpost.broadcasting.settings.from_mapping import LONGEST_TIMEOUT
+from soundpost.broadcasting.settings.from_mapping import MAX_TIMEOUT
 from soundpost.environment import plain_value
 from soundpost.errors import ConfigurationError
 from soundpost.wire.addresses import host_of, identifier_fault, path_of, port_of
@@ -45,7 +45,7 @@ def connection_settings(
         raise TypeError(f"port {port!r}: a number is expected")
     if not isinstance(timeout, int | float) or isinstance(timeout, bool):
         raise TypeError(f"timeout {timeout!r}: seconds are expected")
-    if not 0 < timeout < LONGEST_TIMEOUT:
+    if not 0 < timeout < MAX_TIMEOUT:
         raise ValueError(f"timeout {timeout!r}: a number of seconds above 0 is expected")
     return ConnectionSettings(
         driver="pusher",

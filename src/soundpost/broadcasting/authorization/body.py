@@ -17,7 +17,7 @@ MAX_BODY: Final = 10_000
 """Bytes that a body may have; real ones have some two hundred."""
 OVERLONG_BODY: Final = bytes(MAX_BODY + 1)
 """A stand-in for a longer body, which was not read."""
-_LONGEST_NUMBER: Final = 18
+_MAX_DIGITS: Final = 18
 """Digits of a ``Content-Length`` that are read."""
 _BOUNDARY: Final = re.compile(r'boundary="?([^";,]{1,70})"?', re.IGNORECASE)
 _NAME: Final = re.compile(rb'^content-disposition:\s*form-data;.*?\bname="?([^";\r\n]*)', re.IGNORECASE | re.MULTILINE)
@@ -27,7 +27,7 @@ def announces_overlong_body(content_length: str | None, limit: int = MAX_BODY) -
     """Return whether a ``Content-Length`` header is above ``limit`` bytes, so that the body need not be read."""
     if content_length is None or not content_length.isdecimal():
         return False
-    return len(content_length) > _LONGEST_NUMBER or int(content_length) > limit
+    return len(content_length) > _MAX_DIGITS or int(content_length) > limit
 
 
 async def read_limited(chunks: AsyncIterable[bytes], limit: int = MAX_BODY) -> bytes:

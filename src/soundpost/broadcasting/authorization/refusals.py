@@ -9,7 +9,7 @@ from soundpost.errors import SoundpostError
 
 log = logging.getLogger("soundpost.auth")
 
-_LONGEST_REASON: Final = 1_000
+_MAX_REASON_LENGTH: Final = 1_000
 """Characters of a reason in the log."""
 
 
@@ -58,5 +58,5 @@ def refusal_status(error: Exception, denials: tuple[type[BaseException], ...]) -
 
 def _one_line(reason: str) -> str:
     """Return a reason for the log, cut off, and escaped unless printable: text of browsers never begins a line."""
-    text = reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}…"
+    text = reason if len(reason) <= _MAX_REASON_LENGTH else f"{reason[:_MAX_REASON_LENGTH]}…"
     return text if text.isprintable() else ascii(text)[1:-1]

@@ -6,7 +6,7 @@ from typing import Final
 
 from soundpost.errors import BroadcastError
 
-_MOST_NAMED: Final = 20
+_MAX_NAMED: Final = 20
 
 Errors = dict[int, BroadcastError]
 """Errors of messages that a server refused, by their place among the messages."""
@@ -22,8 +22,8 @@ def error_of_all(errors: Errors) -> BroadcastError:
     first, *others = [errors[place] for place in sorted(errors)]
     if not others:
         return first
-    named = ", ".join([str(error).removesuffix(f": {error.reason}") for error in others[:_MOST_NAMED]])
-    rest = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
+    named = ", ".join([str(error).removesuffix(f": {error.reason}") for error in others[:_MAX_NAMED]])
+    rest = f" and {len(others) - _MAX_NAMED} more" if len(others) > _MAX_NAMED else ""
     return failed(
         str(first).removesuffix(f": {first.reason}"), f"{first.reason}; also refused: {named}{rest}", first.status
     )

@@ -34,7 +34,7 @@ from soundpost.wire.addresses import host_of, identifier_fault, parse_public_url
 
 LIMITS: Final = ("max_message_size", "max_user_info_size", "max_user_id_length")
 """Settings of a connection that repeat limits of the server's app."""
-LONGEST_TIMEOUT: Final = 86_400.0
+MAX_TIMEOUT: Final = 86_400.0
 """Seconds that a timeout may have: a longer one is a mistake, and one without end is not a number."""
 
 
@@ -196,7 +196,7 @@ def _check_connection(settings: ConnectionSettings, place: str) -> None:
         raise ConfigurationError(f"{place}: scheme {redacted(settings.scheme)}: http or https")
     for name in ("connect_timeout", "timeout"):
         value = getattr(settings, name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < LONGEST_TIMEOUT:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < MAX_TIMEOUT:
             raise ConfigurationError(f"{place}: {name} {redacted(value)}: a number of seconds above 0")
     size = settings.max_batch_size
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
