@@ -51,7 +51,7 @@ _REASONS: Final = {
 }
 """Reasons to refuse a client before all nodes were asked, in the figures, by code of the error."""
 _VERSION: Final = re.compile(r"[\w.+-]{1,64}")
-_LONGEST_KNOWN: Final = 200  # characters of a query that is remembered
+_MAX_CACHED_QUERY: Final = 200  # characters of a query that is remembered
 
 
 class Upgrade:
@@ -277,7 +277,7 @@ class Query(NamedTuple):
 
 def read_query(query: str) -> Query:
     """Return the content of a query, still percent-encoded. Clients of one page all send the same."""
-    return _known_query(query) if len(query) <= _LONGEST_KNOWN else _read_query(query)
+    return _known_query(query) if len(query) <= _MAX_CACHED_QUERY else _read_query(query)
 
 
 def _read_query(query: str) -> Query:

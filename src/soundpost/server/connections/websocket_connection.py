@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from soundpost.server.server import Server
 
 _CLOSE_FRAME: Final = 0x80 | frames.CLOSE
-_LONGEST_CLOSE: Final = 131  # bytes of a client's close frame: header, mask and reason
+_MAX_CLOSE_FRAME: Final = 131  # bytes of a client's close frame: header, mask and reason
 _WS_PING: Final = frames.encode_frame(frames.PING, b"")
 _PIECE: Final = 16_384
 """Bytes of blocked output that the transport gets at a time; they count as waiting until the last is sent."""
@@ -228,7 +228,7 @@ class WebSocketConnection(Connection):
                     self._wait_for_turn()
                 return
         if self._state >= _DISCARDING:
-            if data[0] == _CLOSE_FRAME and len(data) <= _LONGEST_CLOSE and self._transport is not None:
+            if data[0] == _CLOSE_FRAME and len(data) <= _MAX_CLOSE_FRAME and self._transport is not None:
                 self._transport.close()  # the client has the reason
             elif len(data) >= LARGE_READ and self._transport is not None:
                 self._pause_reading()
