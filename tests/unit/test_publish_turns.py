@@ -32,7 +32,7 @@ class TestTurns:
     """The order of turns, and the bounds, without threads."""
 
     def waiting(self, *turns: Turn, most: int = 100) -> Turns:
-        made = Turns(patience=3.0, most=most)
+        made = Turns(max_wait=3.0, most=most)
         for turn in turns:
             made.add(turn)
         return made
@@ -243,7 +243,7 @@ class TestThreads:
 
     @pytest.mark.parametrize("woken_first", [False, True])
     def test_a_thread_that_is_stopped_as_it_hands_on_stops_no_other(self, server: Server, woken_first: bool) -> None:
-        turns = ThreadTurns(server.take, limit, patience=40)
+        turns = ThreadTurns(server.take, limit, max_wait=40)
         with ThreadPoolExecutor(3) as pool:
             futures = []
             for number, name in enumerate("abc"):
@@ -469,7 +469,7 @@ class TestTasks:
 def test_a_handler_may_publish_while_its_thread_waits_for_its_turn(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turns = ThreadTurns(server.take, limit, patience=20)
+    turns = ThreadTurns(server.take, limit, max_wait=20)
     monkeypatch.setattr(InterruptedWait, "handlers", [lambda: turns.publish(messages("of the handler"))])
     with ThreadPoolExecutor() as pool:
         first = pool.submit(turns.publish, messages("first"))

@@ -58,10 +58,10 @@ def _nobody_waits() -> None:
 
 
 class Turns:
-    """The turns of one publisher. Turns that wait longer than ``patience`` seconds end with an error."""
+    """The turns of one publisher. Turns that wait longer than ``max_wait`` seconds end with an error."""
 
-    def __init__(self, patience: float, most: int = MAX_WAITING) -> None:
-        self._patience = patience
+    def __init__(self, max_wait: float, most: int = MAX_WAITING) -> None:
+        self._max_wait = max_wait
         self._most = most
         self._waiting: deque[Turn] = deque()
         self._count = 0  # messages of the turns that wait
@@ -100,7 +100,7 @@ class Turns:
             taken.append(turn)  # first, so that an interrupted thread knows of it
             waiting.popleft()
             self._count -= len(turn.messages)
-            if now - turn.since > self._patience:
+            if now - turn.since > self._max_wait:
                 taken.remove(turn)
                 turn.end(self.too_late(turn))
                 events, size = 0, 0
@@ -122,7 +122,7 @@ class Turns:
 
     def too_late(self, turn: Turn) -> BroadcastError:
         """Return the error of a turn that has waited for too long."""
-        return failed(description(turn.messages), f"no answer to earlier events in {self._patience:g} s")
+        return failed(description(turn.messages), f"no answer to earlier events in {self._max_wait:g} s")
 
     def first(self) -> Turn | None:
         """Return the turn that is next; None if nobody waits."""
@@ -167,12 +167,12 @@ class ThreadTurns:
         self,
         send: Callable[[list[Message], BatchLimit], Errors],
         limit: Callable[[], BatchLimit],
-        patience: float,
+        max_wait: float,
     ) -> None:
         self._send = send
         self._limit = limit
-        self._patience = patience
-        self._turns = Turns(patience)
+        self._max_wait = max_wait
+        self._turns = Turns(max_wait)
         self._lock = threading.RLock()  # a handler of signals may publish in any moment
         self._leader: Turn | None = None
         """The turn whose thread sends, or is about to."""
@@ -215,7 +215,7 @@ class ThreadTurns:
 
     def _wait(self, turn: Turn, woken: _Signal) -> None:
         """Wait until a turn has come, or was sent by another thread."""
-        if woken.wait(self._patience):
+        if woken.wait(self._max_wait):
             return
         with self._lock:
             if self._leader is turn:  # the thread that handed it on was interrupted before it woke this one
@@ -292,11 +292,11 @@ class TaskTurns:
         self,
         send: Callable[[list[Message], BatchLimit], Coroutine[Any, Any, Errors]],
         limit: Callable[[], BatchLimit],
-        patience: float,
+        max_wait: float,
     ) -> None:
         self._send = send
         self._limit = limit
-        self._turns = Turns(patience)
+        self._turns = Turns(max_wait)
         self._sender: asyncio.Task[None] | None = None  # the loop keeps no strong reference
 
     async def publish(self, messages: Sequence[Message]) -> None:
