@@ -19,7 +19,7 @@ from soundpost.backplane.kept_events import EVENT_SIZE
 from soundpost.core.app_settings import AppSettings, HistorySettings
 from soundpost.core.history import GapReason, HistoryPage, HistoryRequest, HistoryState, KeptEvent
 from soundpost.core.peers import HistoryQuery, OutgoingEvent
-from soundpost.wire.positions import LOST_PLACE, Position, parse_position, position_of, with_position
+from soundpost.wire.positions import LOST_POSITION, Position, parse_position, position_of, with_position
 
 log = logging.getLogger("soundpost.server")
 
@@ -261,7 +261,7 @@ class HistoryStore:
         gap: GapReason | None = None
         if request.limited:
             gap = "limited"
-        elif request.after == LOST_PLACE:
+        elif request.after == LOST_POSITION:
             gap = "unknown"
         elif request.after:
             position = parse_position(request.after)

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from soundpost.client.gap import UNKNOWN
 from soundpost.client.incoming import GAP, Frame
-from soundpost.wire.positions import LOST_PLACE, Position
+from soundpost.wire.positions import LOST_POSITION, Position
 
 MAX_IDS: Final = 200
 """Number of event ids that are known of a channel."""
@@ -52,7 +52,7 @@ class Resumption:
         if self.position is not None:
             return {"resume": str(self.position)}
         if self._is_lost:
-            return {"resume": LOST_PLACE}
+            return {"resume": LOST_POSITION}
         return {"resume": ""} if self._rewind is None else {"resume": "", "rewind": self._rewind}
 
     def applies_to(self, frame: Frame) -> bool:

@@ -18,7 +18,7 @@ from soundpost.errors import JsonError, SubscriptionError
 from soundpost.wire import channel_names, codes, messages, signatures
 from soundpost.wire.channel_names import SERVER_TO_USER, Kind
 from soundpost.wire.messages import Subscribe
-from soundpost.wire.positions import LOST_PLACE, PositionError, parse_position
+from soundpost.wire.positions import LOST_POSITION, PositionError, parse_position
 from soundpost.wire.printable import printable
 from soundpost.wire.resumption_fields import check_former_ids
 
@@ -198,7 +198,7 @@ def _send_cached(connection: Connection, channel: Channel, snapshot: ChannelSnap
 
 def _asked_in_vain(request: Subscribe) -> bool:
     """Return whether a client has a position in the history of a channel that keeps none any more."""
-    return request.resume not in (None, "", LOST_PLACE)
+    return request.resume not in (None, "", LOST_POSITION)
 
 
 def _history_request(connection: Connection, request: Subscribe) -> HistoryRequest | None:
@@ -210,7 +210,7 @@ def _history_request(connection: Connection, request: Subscribe) -> HistoryReque
     if after is None:
         return None
     check_former_ids(name, request.was)
-    if after not in ("", LOST_PLACE):
+    if after not in ("", LOST_POSITION):
         try:
             parse_position(after)
         except PositionError as error:

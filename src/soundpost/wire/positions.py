@@ -14,7 +14,7 @@ from soundpost.wire.frames import with_end
 
 MAX_OFFSET: Final = 2**53 - 1
 """Largest offset: the largest integer that JavaScript counts exactly."""
-LOST_PLACE: Final = "?"
+LOST_POSITION: Final = "?"
 """Text in place of a position, of a client that does not know what it had: the server answers with a gap."""
 _POSITION: Final = re.compile(r"([A-Za-z0-9]{1,16})\.(0|[1-9][0-9]{0,15})")
 _LAST_FIELD: Final = re.compile(rb',"position":"([A-Za-z0-9]{1,16}\.[0-9]{1,16})"\}\Z')

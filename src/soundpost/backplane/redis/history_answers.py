@@ -20,7 +20,7 @@ from soundpost.backplane.redis.publish_queue import Publication
 from soundpost.backplane.redis.redis import Redis
 from soundpost.core.history import GapReason, HistoryPage, HistoryRequest, HistoryState
 from soundpost.core.peers import ChannelSnapshot, HistoryDeletion, HistoryQuery
-from soundpost.wire.positions import LOST_PLACE, Position, parse_position
+from soundpost.wire.positions import LOST_POSITION, Position, parse_position
 
 _DELETE: Final = DELETE.digest.encode()
 _SKIP: Final = SKIP.digest.encode()
@@ -30,7 +30,7 @@ _CLOCKS: Final = 1_000
 
 def begin_after(request: HistoryRequest | None) -> str:
     """Return the position from which a subscriber reads; empty if it reads nothing."""
-    if request is None or request.limited or request.after == LOST_PLACE:
+    if request is None or request.limited or request.after == LOST_POSITION:
         return ""
     return request.after
 
@@ -79,7 +79,7 @@ class HistoryAnswers:
         self._prepare(channel, kept)
         if request.limited:
             fresh("limited")
-        elif request.after == LOST_PLACE:
+        elif request.after == LOST_POSITION:
             fresh("unknown")
         elif request.after:
             self._state_after(entry, channel, kept, request.after, fresh, then)
