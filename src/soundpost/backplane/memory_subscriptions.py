@@ -25,7 +25,7 @@ from soundpost.core.observer_events import (
 )
 from soundpost.core.outbox import CallLater, CallSoon
 from soundpost.core.peers import ChannelSnapshot, PeersHandler
-from soundpost.core.presence_grace import SENT_AWAY, ends_finally
+from soundpost.core.presence_grace import RECONNECT_GRACE, ends_finally
 from soundpost.core.slices import TurnBudget, in_slices
 from soundpost.core.webhooks import WebhookEvent
 from soundpost.wire import messages
@@ -221,7 +221,7 @@ class MemorySubscriptions:
         def leave(found: tuple[AppEntry, ChannelEntry, dict[str, int], int]) -> None:
             entry, channel, users, count = found
             if users:
-                self.graces.begin(entry, channel, users, SENT_AWAY)
+                self.graces.begin(entry, channel, users, RECONNECT_GRACE)
             if count:
                 self._uncount(entry, channel, users, count, self._reporter())
 

@@ -72,7 +72,7 @@ class Registry(Protocol):
     def remove_node(self, node: PeersHandler) -> None:
         """Remove a node that is gone, and all its connections and subscriptions.
 
-        Its members stay for :data:`soundpost.core.presence_grace.SENT_AWAY` seconds.
+        Its members stay for :data:`soundpost.core.presence_grace.RECONNECT_GRACE` seconds.
         """
 
     def admit(

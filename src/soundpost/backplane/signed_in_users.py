@@ -16,7 +16,7 @@ import msgspec
 from soundpost.backplane.deadlines import Deadlines
 from soundpost.core import webhook_records
 from soundpost.core.outbox import CallLater, CallSoon
-from soundpost.core.presence_grace import SENT_AWAY
+from soundpost.core.presence_grace import RECONNECT_GRACE
 from soundpost.core.slices import in_slices
 from soundpost.core.webhooks import HELD, WebhookEvent
 
@@ -121,7 +121,7 @@ class SignedInUsers:
         def leave(known: tuple[Key, SignedInUser]) -> None:
             key, user = known
             if node in user.nodes:
-                self._linger(key, now + SENT_AWAY)
+                self._linger(key, now + RECONNECT_GRACE)
                 self._leave(node, key, user, now)
 
         in_slices(list(self._users.items()), leave, self._call_soon)

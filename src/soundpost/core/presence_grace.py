@@ -13,8 +13,8 @@ from soundpost.wire import codes
 if TYPE_CHECKING:
     from soundpost.core.connection import Connection
 
-SENT_AWAY: Final = 10.0
-"""Seconds of grace for a client that the server itself sends away, upon which the client library connects again."""
+RECONNECT_GRACE: Final = 10.0
+"""Seconds of grace for a client that the server itself closes, upon which the client library connects again."""
 
 
 def ends_finally(presence_grace: int) -> bool:
@@ -29,14 +29,14 @@ def note_close(connection: Connection, code: int) -> None:
     """Note that the server closes a connection with this code: the code decides on the grace.
 
     After 4100 to 4299 clients come back (https://pusher.com/docs/channels/library_auth_reference/pusher-websockets-protocol/),
-    so their members stay for :data:`SENT_AWAY`. After other codes of the protocol clients stay away, so their members
-    leave at once. 4201 says that the client was silent: the connection counts as lost.
+    so their members stay for :data:`RECONNECT_GRACE`. After other codes of the protocol clients stay away, so their
+    members leave at once. 4201 says that the client was silent: the connection counts as lost.
     """
     if not connection.is_open or code == codes.PONG_NOT_RECEIVED or not 4000 <= code <= 4999:
         return
     app = connection.app
     comes_back = 4100 <= code <= 4299
-    app.graces[connection] = max(SENT_AWAY, app.settings.presence_grace) if comes_back else 0.0
+    app.graces[connection] = max(RECONNECT_GRACE, app.settings.presence_grace) if comes_back else 0.0
 
 
 def grace_of(connection: Connection) -> float:

@@ -69,8 +69,8 @@ def test_what_a_lost_worker_leaves_is_told_to_one_that_watches() -> None:
     hub = Hub(MemoryRegistry([APP]))
     said: list[Message] = []
     hub.add(lambda message: pytest.fail("it is still starting"))
-    lost, heir = hub.add(lambda message: None), hub.add(said.append)
-    heir.has_observers = True
+    lost, successor = hub.add(lambda message: None), hub.add(said.append)
+    successor.has_observers = True
     lost.handle(Join(1, "1", "room", None, b""))
 
     hub.remove(lost)

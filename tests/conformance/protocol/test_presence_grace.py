@@ -12,7 +12,7 @@ import pytest
 from conformance.protocol.stage import APP, Client, Stage, members_of
 from soundpost.backplane import MemoryRegistry
 from soundpost.core.peers import UsersQuery
-from soundpost.core.presence_grace import SENT_AWAY
+from soundpost.core.presence_grace import RECONNECT_GRACE
 from soundpost.wire import codes
 
 ROOM = "presence-room"
@@ -177,7 +177,7 @@ def test_lingering_members_are_handed_over_with_the_rest_of_their_grace() -> Non
     assert [data for _, data in bob.events()] == [{"user_id": "7"}]
     after.wait(60)
     assert bob.read() == []
-    assert SENT_AWAY == 10
+    assert RECONNECT_GRACE == 10
 
 
 def test_an_id_is_handed_over_as_the_application_wrote_it() -> None:

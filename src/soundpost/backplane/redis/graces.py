@@ -12,7 +12,7 @@ from soundpost.backplane.redis.grace_scripts import DUE_GRACES, LINGER_ALL, NOTE
 from soundpost.backplane.redis.leases import LEASE, Commands
 from soundpost.backplane.redis.observer_events import Change
 from soundpost.backplane.redis.user_scripts import STAY_ALL, SWEEP_USERS
-from soundpost.core.presence_grace import SENT_AWAY
+from soundpost.core.presence_grace import RECONNECT_GRACE
 
 log = logging.getLogger("soundpost.redis")
 
@@ -54,7 +54,7 @@ class Graces:
             self._noted.add(noted)
             self._begin(self._note_once(noted, bucket, int(seconds * 1000)))
 
-    async def begin_all(self, buckets: Iterable[bytes], seconds: float = SENT_AWAY) -> None:
+    async def begin_all(self, buckets: Iterable[bytes], seconds: float = RECONNECT_GRACE) -> None:
         """Let all members of this node stay for some seconds: it is about to end. Raise as :class:`Commands` does."""
         milliseconds = int(seconds * 1000)
         for bucket in buckets:

@@ -16,7 +16,7 @@ from soundpost.backplane.redis.bucket_commands import ignore_answer
 from soundpost.backplane.redis.buckets import bucket_of
 from soundpost.backplane.redis.statements import state_in_slices
 from soundpost.backplane.redis.user_scripts import END_ABSENCE, REMOVE_USERS, SIGN_IN, SIGN_OUT
-from soundpost.core.presence_grace import SENT_AWAY
+from soundpost.core.presence_grace import RECONNECT_GRACE
 from soundpost.core.slices import in_parts, in_slices
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class SharedUsers:
     def remove_node(self, node: PeersHandler) -> None:
         """Let the users of a node that is gone come back; its clients watch nobody any more."""
         call_soon = partial(self._call_later, 0)
-        in_slices(list(self._here), lambda key: self.sign_out(node, *key, SENT_AWAY, is_last=True), call_soon)
+        in_slices(list(self._here), lambda key: self.sign_out(node, *key, RECONNECT_GRACE, is_last=True), call_soon)
 
         def unwatch(known: tuple[Key, WatchedUser]) -> None:
             if node in known[1].nodes:

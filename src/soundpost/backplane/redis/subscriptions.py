@@ -21,7 +21,7 @@ from soundpost.backplane.redis.webhook_reports import WebhookReports
 from soundpost.core.history import HistoryRequest
 from soundpost.core.member import Member
 from soundpost.core.peers import ChannelSnapshot, PeersHandler
-from soundpost.core.presence_grace import SENT_AWAY
+from soundpost.core.presence_grace import RECONNECT_GRACE
 from soundpost.core.slices import in_slices
 
 
@@ -169,7 +169,7 @@ class Subscriptions:
             self._history_answers.snapshot(self._apps[channel.app_id], channel, history, self._clock, then)
         else:  # the node died meanwhile
             channel.remove(node, user_id)
-            self._uncount(self._apps[channel.app_id], channel, user_id, SENT_AWAY)
+            self._uncount(self._apps[channel.app_id], channel, user_id, RECONNECT_GRACE)
 
     def snapshot(
         self, app_id: str, name: str, then: Callable[[ChannelSnapshot], None], history: HistoryRequest | None = None
@@ -215,7 +215,7 @@ class Subscriptions:
         def leave(found: tuple[AppEntry, SharedChannel, str | None]) -> None:
             entry, channel, user_id = found
             if channel.remove(node, user_id):
-                self._uncount(entry, channel, user_id, SENT_AWAY)
+                self._uncount(entry, channel, user_id, RECONNECT_GRACE)
 
         in_slices(subscriptions(), leave, self._call_soon, then=then, clock=self._channels.turn_clock)
 
