@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define MOST 65536 /* bytes that are read at a time */
+#define MAX_BYTES 65536 /* bytes that are read at a time */
 
 static int would_wait(void) {
     return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
@@ -67,11 +67,11 @@ PyDoc_STRVAR(read_some_doc,
              "Read up to 64 KiB; return empty bytes at the end of the input, and None if there is none for now.");
 
 static PyObject *read_some(PyObject *module, PyObject *argument) {
-    static char buffer[MOST]; /* for all calls: none lets another thread run */
+    static char buffer[MAX_BYTES]; /* for all calls: none lets another thread run */
     long fd = PyLong_AsLong(argument);
     if (fd == -1 && PyErr_Occurred())
         return NULL;
-    ssize_t size = read((int)fd, buffer, MOST);
+    ssize_t size = read((int)fd, buffer, MAX_BYTES);
     if (size >= 0)
         return PyBytes_FromStringAndSize(buffer, size);
     if (would_wait())

@@ -15,7 +15,7 @@ AcceptSome = Callable[[int, int], list[int]]
 ReadSome = Callable[[int], bytes | None]
 WriteSome = Callable[[int, bytes | bytearray | memoryview], int]
 
-_MOST: Final = 65_536
+_MAX_BYTES: Final = 65_536
 
 
 def accept_some_in_python(listener: int, most: int) -> list[int]:
@@ -44,7 +44,7 @@ def accept_some_in_python(listener: int, most: int) -> list[int]:
 def read_some_in_python(fd: int) -> bytes | None:
     """Read up to 64 KiB; return empty bytes at the end of the input, and None if there is none for now."""
     try:
-        return os.read(fd, _MOST)
+        return os.read(fd, _MAX_BYTES)
     except BlockingIOError:
         return None
 
