@@ -216,5 +216,5 @@ async def test_django_has_the_same_nobody(nobody: str) -> None:
     ],
 )
 def test_what_cannot_find_a_user_is_refused_when_it_is_given(take: Callable[[Any], object], given: Any) -> None:
-    with pytest.raises(RouteError, match=r"user: .* is no function: .* or None for nobody, is expected"):
+    with pytest.raises(RouteError, match=r"user: .* is not a function: .* or None for nobody, is expected"):
         take(given)

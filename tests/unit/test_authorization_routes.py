@@ -109,9 +109,9 @@ def test_a_callback_must_take_the_parameters(routes: ChannelRoutes) -> None:
 def test_what_is_no_function_is_refused(routes: ChannelRoutes) -> None:
     with pytest.raises(RouteError, match=r"private channel route 'orders': 5 is not a function"):
         routes.private("orders")(5)  # type: ignore[type-var]
-    with pytest.raises(RouteError, match="guard 'staff': 5 is no function"):
+    with pytest.raises(RouteError, match="guard 'staff': 5 is not a function"):
         routes.guard("staff")(5)  # type: ignore[type-var]
-    with pytest.raises(RouteError, match="sign-in: 5 is no function"):
+    with pytest.raises(RouteError, match="sign-in: 5 is not a function"):
         routes.user(5)  # type: ignore[type-var]
 
 

@@ -76,7 +76,7 @@ class Soundpost(integration.Soundpost):
         ``user`` is a dependency that returns the user, or None for nobody; an HTTPException means nobody, too.
         ``url_prefix`` is the path before the routes. ``config`` answers with the options of ``new Echo(…)``,
         ``pusher.min.js``, ``echo.iife.js`` and ``soundpost-resume.min.js`` with the libraries. ``webhooks`` is for the
-        server. Raises RouteError for a ``user`` that is no function.
+        server. Raises RouteError for a ``user`` that is not a function.
         """
         check_finder(user, "a dependency without Depends(…), which returns the user")
         dispatcher = RouteDispatcher(self.channels, user)

@@ -108,7 +108,7 @@ class BaseExtension:
     def user_loader(self, function: Loader) -> Loader:
         """Decorate a function without arguments that returns the user of the current request, or None for nobody.
 
-        The function may be a coroutine function. Raises RouteError for what is no function.
+        The function may be a coroutine function. Raises RouteError for what is not a function.
         """
         check_finder(function)
         self._load_user = function

@@ -108,7 +108,7 @@ class Soundpost:
         ``user`` returns the user of a request, or None for nobody; it may be a coroutine function. An HTTPException
         with 401 or 403 means nobody, too. ``url_prefix`` is the path before the routes. ``config`` answers with
         :meth:`echo_options`, ``pusher.min.js``, ``echo.iife.js`` and ``soundpost-resume.min.js`` with the libraries.
-        ``webhooks`` is for the server. Raises RouteError for a ``user`` that is no function.
+        ``webhooks`` is for the server. Raises RouteError for a ``user`` that is not a function.
         """
         check_finder(user)
         endpoint = remember_endpoint(

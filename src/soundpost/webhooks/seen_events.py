@@ -75,7 +75,7 @@ class SeenInMemory:
 class SeenInRedis:
     """A memory in Redis, for all processes of an application. ``client`` is one of ``redis``, also an asyncio one.
 
-    Raises ValueError for no time, and TypeError for what is no client.
+    Raises ValueError for no time, and TypeError for what is not a client.
     """
 
     def __init__(self, client: Any, *, prefix: str = "soundpost:webhooks:", seconds: int = SECONDS_REMEMBERED) -> None:

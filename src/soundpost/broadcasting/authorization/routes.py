@@ -172,7 +172,7 @@ class ChannelRoutes:
 
         def decorate(function: Callback) -> Callback:
             if not callable(function):
-                raise RouteError(f"guard {name!r}: {function!r:.100} is no function")
+                raise RouteError(f"guard {name!r}: {function!r:.100} is not a function")
             self.guards[name] = function
             return function
 
@@ -182,11 +182,11 @@ class ChannelRoutes:
         """Decorate a function that describes a user at sign-in, by a dict with ``id``, ``user_info`` or ``watchlist``.
 
         True stands for the user's id alone, as if there were no such function. A false result denies.
-        Raises RouteError for what is no function.
+        Raises RouteError for what is not a function.
         Source: https://pusher.com/docs/channels/server_api/authenticating-users/
         """
         if not callable(function):
-            raise RouteError(f"sign-in: {function!r:.100} is no function")
+            raise RouteError(f"sign-in: {function!r:.100} is not a function")
         self.user_callback = function
         return function
 

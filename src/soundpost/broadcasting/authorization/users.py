@@ -49,7 +49,7 @@ def check_guard(guard: str | None, own: Collection[str] = ()) -> None:
 def check_finder(finder: object, expected: str = "a function that returns the user of a request") -> None:
     """Raise RouteError for what is given in place of the function that finds a request's user."""
     if not callable(finder):
-        raise RouteError(f"user: {finder!r:.100} is no function: {expected}, or None for nobody, is expected")
+        raise RouteError(f"user: {finder!r:.100} is not a function: {expected}, or None for nobody, is expected")
 
 
 def id_of(user: Any) -> str:

@@ -1,4 +1,4 @@
-"""Calls of sockets that never wait: what there is nothing to do for is no exception.
+"""Calls of sockets that never wait, and raise nothing where there is nothing to do.
 
 The functions of ``_socketcalls.c`` are used where the package could be compiled, those in Python otherwise.
 """
