@@ -10,7 +10,7 @@ from soundpost.backplane.redis.app_entry import AppEntry
 from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.channels import Channels
 from soundpost.backplane.redis.member_statements import MEMBERS_AT_ONCE, MemberStatements
-from soundpost.backplane.redis.scripts import ENTER, SYNC, SYNC_MEMBERS
+from soundpost.backplane.redis.scripts import ENTER, SILENTLY, SYNC, SYNC_MEMBERS
 from soundpost.backplane.redis.subscriptions import Subscriptions
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.member import Member
@@ -61,7 +61,7 @@ def test_a_statement_in_parts_ends_when_redis_is_back_before_its_last_part() -> 
     for number in range(3 * MEMBERS_AT_ONCE):
         channel.count_member(Member(f"user-{number}", b"{}"))
 
-    statements.sync(channel, channel.own_members, answers.append)
+    statements.sync(channel, channel.own_members, SILENTLY, answers.append)
     assert calls == [(SYNC_MEMBERS, MEMBERS_AT_ONCE)] * 2
     redis.node = b"after"
     while turns:
