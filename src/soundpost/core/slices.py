@@ -41,13 +41,13 @@ def in_slices(
     go_on()
 
 
-def in_parts(things: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+def in_parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     """Yield a sequence in parts of a size, each made when it is its turn.
 
     All parts at once would be as many references more for the garbage collector to follow, in one loop turn.
     """
-    for at in range(0, len(things), size):
-        yield things[at : at + size]
+    for at in range(0, len(items), size):
+        yield items[at : at + size]
 
 
 class TurnBudget:
