@@ -22,7 +22,7 @@ async def test_a_message_of_the_hub_that_fails_does_not_end_the_link(caplog: pyt
         if len(taken) == 1:
             raise KeyError("a client's fault")
 
-    HubLink(take, lambda: None, clock=lambda: 0.0).data_received(encode(Ping()) + encode(Pong()))
+    HubLink(take, lambda: None, clock=lambda: 0.0).data_received(bytes(encode(Ping()) + encode(Pong())))
 
     assert taken == [Ping(), Pong()]
     assert "could not be handled" in caplog.text
@@ -89,8 +89,8 @@ async def test_very_many_messages_of_a_worker_do_not_stop_the_loop() -> None:
     transport = Sink()
     link = HubLink(taken.append, lambda: None, clock=iter(range(1_000)).__next__)  # each look takes a second
     link.connection_made(transport)
-    link.data_received(encode(Ping()) * 3)
-    link.data_received(encode(Pong()))
+    link.data_received(bytes(encode(Ping()) * 3))
+    link.data_received(bytes(encode(Pong())))
     assert (len(taken), transport.reads) == (1, False)
     await asyncio.sleep(0)
     assert (len(taken), transport.reads) == (2, False)
@@ -104,7 +104,7 @@ async def test_what_a_lost_worker_has_sent_is_handled_before_it_is_forgotten() -
     happened: list[Message | str] = []
     link = HubLink(happened.append, lambda: happened.append("lost"), clock=iter(range(1_000)).__next__)
     link.connection_made(Sink())
-    link.data_received(encode(Ping()) * 3)
+    link.data_received(bytes(encode(Ping()) * 3))
     link.connection_lost(None)
     for handled in (1, 2):
         assert happened == [Ping()] * handled
