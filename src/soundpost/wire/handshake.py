@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -14,7 +15,7 @@ _SHA1: Final = hashlib.sha1(usedforsecurity=False)  # of nothing: a copy takes t
 _ACCEPTED: Final = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n"
 )
-_UPGRADE: Final = (b"Upgrade", b"upgrade")
+_KEY: Final = re.compile(rb"[0-9A-Za-z+/]{22}==")
 _VERSION_HEADER: Final = (("Sec-WebSocket-Version", "13"),)
 
 
@@ -30,20 +31,15 @@ def accept(method: bytes, http_version: str, headers: Mapping[bytes, bytes], ext
     Header names are in lower case. Raise HandshakeError with the HTTP status to answer: 405 for a method other than
     GET, 426 for a missing upgrade or another version than 13, 400 for every other fault.
     """
-    # Measured: what nearly all clients send takes half the time that the checks one by one take.
-    if not (
-        method == b"GET"
-        and http_version == "1.1"
-        and headers.get(b"upgrade") == b"websocket"
-        and headers.get(b"connection") in _UPGRADE
-        and headers.get(b"sec-websocket-version") == b"13"
-        and b"content-length" not in headers
-        and b"transfer-encoding" not in headers
-    ):
-        _check(method, http_version, headers)
+    _check(method, http_version, headers)
     key = headers.get(b"sec-websocket-key", b"").strip()
-    if not _is_key(key):
+    if not is_key(key):
         raise HandshakeError(400, "Sec-WebSocket-Key is not 16 bytes in base64")
+    return response(key, extension)
+
+
+def response(key: bytes, extension: bytes = b"") -> bytes:
+    """Return the whole 101 response to a valid request with this ``Sec-WebSocket-Key``."""
     sha1 = _SHA1.copy()
     sha1.update(key + _GUID)
     digest = binascii.b2a_base64(sha1.digest(), newline=False)
@@ -83,8 +79,6 @@ def _tokens(value: bytes) -> list[bytes]:
     return [token.strip() for token in value.lower().split(b",")]
 
 
-def _is_key(key: bytes) -> bool:
-    try:
-        return len(key) == 24 and len(binascii.a2b_base64(key, strict_mode=True)) == 16
-    except binascii.Error:
-        return False
+def is_key(key: bytes) -> bool:
+    """Return whether a ``Sec-WebSocket-Key`` is 16 bytes in base64."""
+    return _KEY.fullmatch(key) is not None

@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 
 from soundpost.core.histogram import Histogram
 from soundpost.errors import SoundpostError
-from soundpost.server.connections.whole_request import read_fields
+from soundpost.server.connections.whole_request import Handshake, read_fields
 from soundpost.wire.json_text import encode
 
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
@@ -36,6 +36,7 @@ class Request:
         "body",
         "body_md5",
         "client",
+        "handshake",
         "http_version",
         "idempotency_key",
         "is_signed",
@@ -56,6 +57,7 @@ class Request:
         body: bytes,
         keep_alive: bool,
         idempotency_key: bytes | None = None,
+        handshake: Handshake | None = None,
     ) -> None:
         """``target``: as sent, or parted into path and query; ``headers``: as sent, as pairs or as lines."""
         self.method = method
@@ -71,6 +73,8 @@ class Request:
         self.body = body
         self.keep_alive = keep_alive
         self.idempotency_key = idempotency_key
+        self.handshake = handshake
+        """What a valid request for a WebSocket says, if it was read in one call."""
         self.is_signed = False
         self.publish_times: Histogram | None = None
         self.body_md5 = ""

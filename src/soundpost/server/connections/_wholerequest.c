@@ -14,7 +14,7 @@
 #define MAX_FIELDS 64
 #define MAX_DIGITS 9
 
-enum { NAME = 1, TARGET = 2, VALUE = 4 }; /* classes of bytes */
+enum { NAME = 1, TARGET = 2, VALUE = 4, BASE64 = 8 }; /* classes of bytes */
 
 static unsigned char classes[256];
 static char lower[256];
@@ -34,6 +34,8 @@ struct whole {
     int method;
     struct text path, query, head, body; /* head: the lines of the fields */
     struct text key;                     /* value of Idempotency-Key; without a start if there is none */
+    struct text origin, extensions, websocket_key; /* of a handshake, likewise */
+    int is_version_13, names_client;
     struct field *fields;                /* MAX_FIELDS of them */
     int count, hosts, lengths, connections, upgrades;
     int closes, asks_upgrade;
@@ -78,12 +80,17 @@ static int note(struct whole *whole, struct text name, struct text value) {
         whole->hosts += is(name, "host");
         return 1;
     case 6:
+        if (is(name, "origin"))
+            whole->origin = value;
         return !is(name, "expect");
     case 7:
         if (!is(name, "upgrade"))
             return 1;
         whole->upgrades++;
         return is(value, "websocket");
+    case 9:
+        whole->names_client |= is(name, "forwarded") || is(name, "x-real-ip");
+        return 1;
     case 10:
         if (!is(name, "connection"))
             return 1;
@@ -100,11 +107,22 @@ static int note(struct whole *whole, struct text name, struct text value) {
     case 15:
         if (is(name, "idempotency-key"))
             whole->key = value;
+        whole->names_client |= is(name, "x-forwarded-for");
         return 1;
     case 16:
         return !is(name, "proxy-connection");
     case 17:
+        if (is(name, "sec-websocket-key"))
+            whole->websocket_key = value;
         return !is(name, "transfer-encoding");
+    case 21:
+        if (is(name, "sec-websocket-version"))
+            whole->is_version_13 = is(value, "13");
+        return 1;
+    case 24:
+        if (is(name, "sec-websocket-extensions"))
+            whole->extensions = value;
+        return 1;
     default:
         return 1;
     }
@@ -189,6 +207,28 @@ static int read_whole_text(struct whole *whole, const char *data, Py_ssize_t siz
 
 static PyObject *bytes_of(struct text text) { return PyBytes_FromStringAndSize(text.start, text.size); }
 
+static PyObject *bytes_or_none(struct text text) { return text.start == NULL ? Py_NewRef(Py_None) : bytes_of(text); }
+
+/* Tell whether a request for a WebSocket has the right version, and a key that is 16 bytes in base64. */
+static int opens_websocket(const struct whole *whole) {
+    const char *key = whole->websocket_key.start;
+    return whole->upgrades && whole->is_version_13 && whole->websocket_key.size == 24 &&
+           skip(key, key + 22, BASE64) == key + 22 && key[22] == '=' && key[23] == '=';
+}
+
+static PyObject *handshake_of(const struct whole *whole) {
+    if (!opens_websocket(whole))
+        return Py_NewRef(Py_None);
+    PyObject *key = bytes_of(whole->websocket_key), *origin = bytes_or_none(whole->origin), *made = NULL;
+    PyObject *extensions = bytes_of(whole->extensions);
+    if (key != NULL && origin != NULL && extensions != NULL)
+        made = PyTuple_Pack(4, key, origin, extensions, whole->names_client ? Py_True : Py_False);
+    Py_XDECREF(key);
+    Py_XDECREF(origin);
+    Py_XDECREF(extensions);
+    return made;
+}
+
 static PyObject *lower_case(struct text text) {
     PyObject *made = PyBytes_FromStringAndSize(NULL, text.size);
     if (made != NULL) {
@@ -227,7 +267,8 @@ static PyObject *read_fields(PyObject *module, PyObject *head) {
 PyDoc_STRVAR(read_whole_doc,
              "read_whole(data, max_head_size, max_request_size)\n--\n\n"
              "Read bytes that are exactly one whole request of a known form; return None for any others.\n\n"
-             "Returns (method, path, query, lines of the fields, body, keep-alive, asks for a WebSocket, idempotency key).");
+             "Returns (method, path, query, lines of the fields, body, keep-alive, asks for a WebSocket, idempotency key,\n"
+             "handshake). The handshake is (key, origin, extensions, names a client's address), or None.");
 
 static PyObject *read_whole(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     if (count != 3 || !PyBytes_Check(arguments[0])) {
@@ -245,15 +286,16 @@ static PyObject *read_whole(PyObject *module, PyObject *const *arguments, Py_ssi
     PyObject *path = PyUnicode_DecodeASCII(whole.path.start, whole.path.size, NULL);
     PyObject *query = PyUnicode_DecodeASCII(whole.query.start, whole.query.size, NULL);
     PyObject *head = bytes_of(whole.head), *body = bytes_of(whole.body), *result = NULL;
-    PyObject *key = whole.key.start == NULL ? Py_NewRef(Py_None) : bytes_of(whole.key);
-    if (path != NULL && query != NULL && head != NULL && body != NULL && key != NULL)
-        result = PyTuple_Pack(8, methods_known[whole.method], path, query, head, body,
-                              whole.closes ? Py_False : Py_True, whole.upgrades ? Py_True : Py_False, key);
+    PyObject *key = bytes_or_none(whole.key), *handshake = handshake_of(&whole);
+    if (path != NULL && query != NULL && head != NULL && body != NULL && key != NULL && handshake != NULL)
+        result = PyTuple_Pack(9, methods_known[whole.method], path, query, head, body,
+                              whole.closes ? Py_False : Py_True, whole.upgrades ? Py_True : Py_False, key, handshake);
     Py_XDECREF(path);
     Py_XDECREF(query);
     Py_XDECREF(head);
     Py_XDECREF(body);
     Py_XDECREF(key);
+    Py_XDECREF(handshake);
     return result;
 }
 
@@ -279,7 +321,8 @@ static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT,
 
 PyMODINIT_FUNC PyInit__wholerequest(void) {
     const char *letters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    add_class(letters, NAME | TARGET);
+    add_class(letters, NAME | TARGET | BASE64);
+    add_class("+/", BASE64);
     add_class("!#$%&'*+-.^_`|~", NAME);          /* RFC 9110, 5.6.2 */
     add_class("-._~!$&'()*+,;=:@%/?", TARGET);   /* RFC 3986, 3.3 and 3.4 */
     for (int byte = 0; byte < 256; byte++) {

@@ -189,9 +189,9 @@ class HttpConnection(HttpResponder):
 
     def _take(self, whole: WholeRequest) -> None:
         """Handle a request that was read without a reader."""
-        method, path, query, head, body, keep_alive, wants_upgrade, key = whole
+        method, path, query, head, body, keep_alive, wants_upgrade, key, handshake = whole
         self._begin_time()
-        request = Request(method, (path, query), "1.1", head, body, keep_alive, key)
+        request = Request(method, (path, query), "1.1", head, body, keep_alive, key, handshake)
         if self._has_asked and not wants_upgrade and not self._ending:
             self._answer(request)
             return
@@ -253,7 +253,7 @@ class HttpConnection(HttpResponder):
             self._server.sockets.asked(self)
         if not wants_upgrade or request.method == b"CONNECT":
             self._answer(request)
-        elif wants_websocket(request.headers()):
+        elif request.handshake is not None or wants_websocket(request.headers()):
             self._upgrade_request = request
         else:
             # Java's HttpClient offers h2c with every request. The parser takes no body after an upgrade.

@@ -160,16 +160,21 @@ class Upgrade:
 
 def begin_upgrade(server: Server, http: HttpConnection, request: Request, early: bytes) -> None:
     """Answer an upgrade request; ``early`` are bytes that came with it."""
-    headers = request.headers()
-    compressed = server.settings.compression and compression.accepts(headers.get(b"sec-websocket-extensions", b""))
-    extension = compression.RESPONSE if compressed else b""
-    try:
-        response = handshake.accept(request.method, request.http_version, headers, extension)
-    except HandshakeError as error:
-        note_lost_upgrade(server.node, request, error, http.client_ip(request))
-        http.finish(upgrade_is_lost(server.log_throttle, request, error).response())
-        return
-    sent_origin = headers.get(b"origin")
+    if request.handshake is not None:
+        key, sent_origin, offers, _names_client = request.handshake
+        compressed = _compresses(server, offers)
+        response = handshake.response(key, compression.RESPONSE if compressed else b"")
+    else:
+        headers = request.headers()
+        sent_origin = headers.get(b"origin")
+        compressed = _compresses(server, headers.get(b"sec-websocket-extensions", b""))
+        extension = compression.RESPONSE if compressed else b""
+        try:
+            response = handshake.accept(request.method, request.http_version, headers, extension)
+        except HandshakeError as error:
+            note_lost_upgrade(server.node, request, error, http.client_ip(request))
+            http.finish(upgrade_is_lost(server.log_throttle, request, error).response())
+            return
     origin = None if sent_origin is None else sent_origin.decode("latin-1")
     if log.isEnabledFor(logging.DEBUG):
         log.debug("asked for a WebSocket %s", _circumstances(server, http, request))
@@ -183,7 +188,7 @@ def begin_upgrade(server: Server, http: HttpConnection, request: Request, early:
         count((server.node if refused is None else refused).figures.refusals, _REASONS[error.code])
         address = http.client_ip(request)
         log.debug("refused a client from %s with %d: %a", shown(address), error.code, str(error))
-        if not is_doctors(headers):
+        if not is_doctors(request.headers()):
             note_refused_client(server.node, refused, error, address, origin)
         _refuse(http, response, error)
         return
@@ -191,6 +196,11 @@ def begin_upgrade(server: Server, http: HttpConnection, request: Request, early:
     client = client_named(read_query(request.query).library, origin)
     http.upgrade = Upgrade(server, http, app, response, compressed, forwarded, origin, client, early)
     http.upgrade.ask()
+
+
+def _compresses(server: Server, offers: bytes) -> bool:
+    """Return whether frames to a client that made these offers are compressed."""
+    return bool(offers) and server.settings.compression and compression.accepts(offers)
 
 
 def _refuse(http: HttpConnection, response: bytes, error: ProtocolError) -> None:

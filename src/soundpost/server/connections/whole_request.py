@@ -14,9 +14,14 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-WholeRequest = tuple[bytes, str, str, bytes, bytes, bool, bool, bytes | None]
+from soundpost.wire.client_address import HEADERS
+from soundpost.wire.handshake import is_key
+
+Handshake = tuple[bytes, bytes | None, bytes, bool]
+"""Key, ``Origin``, ``Sec-WebSocket-Extensions``, and whether a header names a client's address."""
+WholeRequest = tuple[bytes, str, str, bytes, bytes, bool, bool, bytes | None, Handshake | None]
 """Method, path and query as sent, lines of the header fields, body, whether the connection stays open, whether the
-request asks for a WebSocket, value of ``Idempotency-Key``."""
+request asks for a WebSocket, value of ``Idempotency-Key``, and the handshake if it is one that opens a WebSocket."""
 ReadWhole = Callable[[bytes, int, int], WholeRequest | None]
 ReadFields = Callable[[bytes], dict[bytes, bytes]]
 
@@ -59,7 +64,17 @@ def read_whole_in_python(data: bytes, max_head_size: int, max_request_size: int)
         return None
     target, question = path.decode(), query[1:].decode()
     key = headers.get(b"idempotency-key")
-    return method, target, question, lines, body, connection != b"close", upgrades, key
+    keep_alive = connection != b"close"
+    return method, target, question, lines, body, keep_alive, upgrades, key, _handshake(headers) if upgrades else None
+
+
+def _handshake(headers: dict[bytes, bytes]) -> Handshake | None:
+    """Return what a request for a WebSocket says; None if its version or its key is wrong."""
+    key = headers.get(b"sec-websocket-key", b"")
+    if headers.get(b"sec-websocket-version") != b"13" or not is_key(key):
+        return None
+    names_client = any(name in headers for name in HEADERS)
+    return key, headers.get(b"origin"), headers.get(b"sec-websocket-extensions", b""), names_client
 
 
 def read_fields_in_python(head: bytes) -> dict[bytes, bytes]:
