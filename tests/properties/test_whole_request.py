@@ -13,10 +13,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from soundpost.config.settings import ServerSettings
+from soundpost.errors import HandshakeError
 from soundpost.server.api.requests import ApiError, Request
 from soundpost.server.connections.request_reader import RequestReader
 from soundpost.server.connections.timer_wheel import TimerWheel
 from soundpost.server.connections.whole_request import (
+    Handshake,
     ReadFields,
     ReadWhole,
     read_fields,
@@ -24,11 +26,16 @@ from soundpost.server.connections.whole_request import (
     read_whole,
     read_whole_in_python,
 )
+from soundpost.wire.client_address import HEADERS
+from soundpost.wire.handshake import accept, response
 
 MAX_HEAD, MAX_BODY = 400, 60
 READERS = list(dict.fromkeys([(read_whole_in_python, read_fields_in_python), (read_whole, read_fields)]))
 UP = b"GET /up HTTP/1.1\r\nHost: x\r\n\r\n"
-UPGRADE = b"GET /app/key?protocol=7 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nOrigin: http://x\r\n\r\n"
+UPGRADE = (
+    b"GET /app/key?protocol=7 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nOrigin: http://x\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 PUBLISH = b'POST /apps/1/events?auth_key=k HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nIdempotency-Key: "a"\r\n\r\n{"x"'
 
 METHODS = st.sampled_from(b"GET|POST|DELETE|PUT|HEAD|CONNECT|OPTIONS|get|GETT|".split(b"|"))
@@ -37,12 +44,15 @@ VERSIONS = st.sampled_from([b"HTTP/1.1"] * 8 + b"HTTP/1.0|HTTP/1.2|HTTP/2.0|HTTP
 NAMES = st.sampled_from(
     b"Host|HOST|host |X-A|x-a|x_b|Cookie|Expect|Connection|Proxy-Connection|Upgrade|Content-Length|content-length|"
     b"Transfer-Encoding|Keep-Alive|TE|Trailer|Content_Length|Idempotency-Key|Accept|Sec-WebSocket-Key|HTTP2-Settings|"
-    b"a\x00|a:b| X|".split(b"|")
+    b"Sec-WebSocket-Version|Sec-WebSocket-Extensions|Origin|X-Forwarded-For|X-Real-IP|Forwarded|a\x00|a:b| X|".split(
+        b"|"
+    )
 )
 VALUES = st.sampled_from(
     b"x|1|0|4|04|+4|-4|4, 4|4 |0x4|99999999999999999999|chunked|identity|keep-alive|Keep-Alive|close|CLOSE|Upgrade|"
     b"keep-alive, Upgrade|upgrade, close|close, x|websocket|WebSocket|h2c|websocket, h2c|100-continue|a b| a|a |\ta|"
-    b"a\t|a\r\n b|a\nb|a\rb|\x00|\x7f|\xff|a:b|TE|Content-Length| |".split(b"|")
+    b"a\t|a\r\n b|a\nb|a\rb|\x00|\x7f|\xff|a:b|TE|Content-Length| |"
+    b"13|8|dGhlIHNhbXBsZSBub25jZQ==|AAAAAAAAAAAAAAAAAAAAAAA=|AAAAAAAAAAAAAAAAAAAAAA===|".split(b"|")
 )
 SEPARATORS = st.sampled_from([b": "] * 6 + [b":", b":  ", b" : ", b":\t", b""])
 LINE_ENDS = st.sampled_from([b"\r\n"] * 20 + [b"\n", b"\r", b"\r\r\n", b"\n\r\n", b""])
@@ -63,6 +73,8 @@ def requests(draw: st.DrawFn) -> bytes:
         fields.append(b"Content-Length: %d\r\n" % len(body))
     if draw(st.booleans()):
         fields += [b"Connection: Upgrade\r\n", b"Upgrade: websocket\r\n"]
+        fields += [b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"] * draw(st.booleans())
+        fields += [b"Sec-WebSocket-Version: 13\r\n"] * draw(st.booleans())
     return line + b"".join(draw(st.permutations(fields))) + draw(LINE_ENDS) + body
 
 
@@ -100,7 +112,7 @@ class Receiver:
         self.others.append(error.message)
 
 
-Read = tuple[bytes, str, str, dict[bytes, bytes], bytes, bool, bool, bytes | None]
+Read = tuple[bytes, str, str, dict[bytes, bytes], bytes, bool, bool, bytes | None, Handshake | None]
 """A request as :data:`WholeRequest` has it, with header values by lower-case name in place of the lines."""
 
 
@@ -126,7 +138,21 @@ def by_llhttp(data: bytes) -> Read:
         request.keep_alive,
         wants_upgrade,
         key,
+        handshake_in(request) if wants_upgrade else None,
     )
+
+
+def handshake_in(request: Request) -> Handshake | None:
+    """Return what the fields of a request for a WebSocket say; None if the handshake is to be refused."""
+    headers = request.headers()
+    try:
+        accepted = accept(request.method, request.http_version, headers)
+    except HandshakeError:
+        return None
+    key = headers[b"sec-websocket-key"]
+    assert response(key) == accepted
+    names_client = not headers.keys().isdisjoint(HEADERS)
+    return key, headers.get(b"origin"), headers.get(b"sec-websocket-extensions", b""), names_client
 
 
 def in_one_call(read: ReadWhole, fields: ReadFields, data: bytes) -> Read | None:
@@ -142,6 +168,11 @@ def in_one_call(read: ReadWhole, fields: ReadFields, data: bytes) -> Read | None
 @given(st.one_of(requests(), mutations()))
 @example(UP)
 @example(UPGRADE)
+@example(UPGRADE.replace(b"13", b"8"))
+@example(UPGRADE.replace(b"Q==", b"QA="))
+@example(UPGRADE.replace(b"Host: x", b"Host: x\r\nx-forwarded-for: 1\r\nsec-websocket-extensions: a"))
+@example(UPGRADE.replace(b"Host: x", b"Host: x\r\nForwarded: for=1"))
+@example(UPGRADE.replace(b"Host: x", b"Host: x\r\nX-Real-IP: 1"))
 @example(PUBLISH)
 @example(PUBLISH.replace(b"x", b"y" * 60))
 @example(UP.replace(b"x", b"y" * MAX_HEAD))
