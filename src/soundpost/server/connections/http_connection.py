@@ -104,22 +104,19 @@ class HttpConnection(HttpResponder):
                 if self._server.lingering.may_read_more(self, len(data)):
                     self._wait_for_turn()
             return
-        has_time = (self._has_asked and len(data) <= _SMALL_READ) or self._server.fair_queue.has_time()
-        is_first = not self._unread
+        is_first, is_small = not self._unread, len(data) <= _SMALL_READ
+        has_time = (self._has_asked and is_small) or self._server.fair_queue.has_time()
         if is_first and has_time and not self._responses and (whole := self._whole_in(data)) is not None:
             self._take(whole)
             if self._responses:
                 self._server.node.after_sending(self._send_responses)
             return
         self._unread += data
-        if is_first and len(data) <= _SMALL_READ and _is_little(data):
-            if not has_time:
-                self._queue()  # very many clients connect at once; reading goes on, as most send no more for now
-                return
-        elif not self._server.fair_queue.has_time():
+        if is_first and is_small and not has_time:
+            self._queue()  # very many clients connect at once; reading goes on, as most send no more for now
+        elif not (is_first and is_small and _is_little(data)) and not self._server.fair_queue.has_time():
             self._wait_for_turn()
-            return
-        if not self._is_queued:
+        elif not self._is_queued:
             self._parse()
 
     @property
