@@ -19,7 +19,6 @@ from soundpost.config.settings import ServerSettings
 from soundpost.core import reports
 from soundpost.core.app import App
 from soundpost.core.app_settings import AppSettings
-from soundpost.core.client_info import client_info
 from soundpost.core.peers import Admission
 from soundpost.errors import ProtocolError
 from soundpost.server.api.requests import Request
@@ -66,7 +65,7 @@ class EmbeddedRuntime(Runtime):
             return
         await send({"type": "websocket.accept"})
         try:
-            app = app_for(self.node, prefix, request, origin, self.log_throttle)
+            app, client = app_for(self.node, prefix, request, origin, self.log_throttle)
             if self._max_websockets is not None and self.open_websockets >= self._max_websockets:
                 raise no_room_error("server_full")
             await self._admit(app)
@@ -77,7 +76,7 @@ class EmbeddedRuntime(Runtime):
         self.open_websockets += 1
         try:
             connection = AsgiConnection(app, self, send, address)
-            connection.client = client_info(dict(request.parameters()), origin)
+            connection.client = client
             if app.reports:
                 reports.note_origin(connection, origin)
             await connection.serve(receive)

@@ -24,19 +24,8 @@ UNKNOWN: Final = ClientInfo("", "")
 
 def client_info(parameters: Mapping[str, str], origin: str | None) -> ClientInfo:
     """Return the library in the query of a client's address and its ``Origin``, cut off where they are long."""
-    return client_named(library_named(parameters), origin)
-
-
-def library_named(parameters: Mapping[str, str]) -> str:
-    """Return library and version that the query of a client's address names; empty if it names none."""
-    return (
-        f"{parameters.get('client', '')[:_MAX_NAME_LENGTH]} {parameters.get('version', '')[:_MAX_NAME_LENGTH]}".strip()
-    )
-
-
-def client_named(library: str, origin: str | None) -> ClientInfo:
-    """Return a client's library and its ``Origin``, cut off where that is long."""
-    return _shared(library, "" if origin is None else origin[:_MAX_ORIGIN_LENGTH])
+    client, version = (parameters.get(name, "")[:_MAX_NAME_LENGTH] for name in ("client", "version"))
+    return _shared(f"{client} {version}".strip(), "" if origin is None else origin[:_MAX_ORIGIN_LENGTH])
 
 
 @lru_cache(maxsize=4_096)

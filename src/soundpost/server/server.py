@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import socket
 import time
@@ -43,6 +44,8 @@ from soundpost.server.playground.routes import Playground, refuse_without_playgr
 from soundpost.server.runtime import Runtime
 from soundpost.wire.client_address import HEADERS, TrustedProxies, subnet_of
 from soundpost.wire.compression import Deflater
+
+log = logging.getLogger("soundpost.server")
 
 _DRAIN_STEP = 0.1  # seconds between two groups of clients that are disconnected
 _CLOSED_AT_ONCE = 200  # clients that are disconnected in one loop turn: some 2 ms
@@ -97,6 +100,8 @@ class Server(Runtime):
             introduction=_introduction(self.prefix, playground=playground),
             is_ready=lambda: not self.draining,
         )
+        self.logs_debug = _logs_debug()
+        """True if the log takes messages of the level ``debug``: asked once a second, not for each connection."""
         self.port = 0
         """The port that the server listens on; 0 for a Unix socket."""
         self.wrong_protocol: WrongProtocol
@@ -268,10 +273,15 @@ class Server(Runtime):
         return address if self.trusted_proxies.trusts(address) else subnet_of(address)
 
     def _after_tick(self) -> None:
+        self.logs_debug = _logs_debug()
         self.limits.evict_silent(self._max_connections_per_ip())
         self.limits.check_descriptors()
         if self._certificate is not None:
             self._certificate.reload_if_changed()
+
+
+def _logs_debug() -> bool:
+    return log.isEnabledFor(logging.DEBUG)
 
 
 def _client_ip_headers(setting: str) -> tuple[bytes, ...]:

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from soundpost.core import reports
 from soundpost.core.app import App
-from soundpost.core.client_info import ClientInfo, client_named, library_named
+from soundpost.core.client_info import ClientInfo, client_info
 from soundpost.core.figures import count
 from soundpost.core.node import Node
 from soundpost.core.peers import Admission
@@ -51,7 +51,7 @@ _REASONS: Final = {
 }
 """Reasons to refuse a client before all nodes were asked, in the figures, by code of the error."""
 _VERSION: Final = re.compile(r"[\w.+-]{1,64}")
-_MAX_CACHED_QUERY: Final = 200  # characters of a query that is remembered
+_MAX_CACHED: Final = 300  # characters of a query and an origin that are remembered
 
 
 class Upgrade:
@@ -176,13 +176,13 @@ def begin_upgrade(server: Server, http: HttpConnection, request: Request, early:
             http.finish(upgrade_is_lost(server.log_throttle, request, error).response())
             return
     origin = None if sent_origin is None else sent_origin.decode("latin-1")
-    if log.isEnabledFor(logging.DEBUG):
+    if server.logs_debug:
         log.debug("asked for a WebSocket %s", _circumstances(server, http, request))
     try:
         if http.over_capacity or server.full_for_websockets:
             server.limits.warn_of_capacity(http.client_ip(request))
             raise no_room_error("server_full")
-        app = app_for(server.node, server.prefix, request, origin, server.log_throttle)
+        app, client = app_for(server.node, server.prefix, request, origin, server.log_throttle)
     except ProtocolError as error:
         refused = app_named(server.node, server.prefix, request)
         count((server.node if refused is None else refused).figures.refusals, _REASONS[error.code])
@@ -193,7 +193,6 @@ def begin_upgrade(server: Server, http: HttpConnection, request: Request, early:
         _refuse(http, response, error)
         return
     forwarded = http.forwarded_address(request)
-    client = client_named(read_query(request.query).library, origin)
     http.upgrade = Upgrade(server, http, app, response, compressed, forwarded, origin, client, early)
     http.upgrade.ask()
 
@@ -229,9 +228,12 @@ def no_room_error(admission: Admission, address: str = "") -> ProtocolError:
     return ProtocolError(codes.OVER_CAPACITY, "Over capacity: the server has as many connections as it may open")
 
 
-def app_for(node: Node, prefix: str, request: Request, origin: str | None, log_throttle: LogThrottle) -> App:
-    """Return the app a client may connect to. Raises ProtocolError with the close code if it may not.
+def app_for(
+    node: Node, prefix: str, request: Request, origin: str | None, log_throttle: LogThrottle
+) -> tuple[App, ClientInfo]:
+    """Return the app a client may connect to, and what the client says of itself.
 
+    Raises ProtocolError with the close code if it may not connect.
     A refused origin is logged: as a rule it is a page of the operator's own.
     """
     app = app_named(node, prefix, request)
@@ -244,9 +246,9 @@ def app_for(node: Node, prefix: str, request: Request, origin: str | None, log_t
     settings = app.settings
     if not app.enabled:
         raise ProtocolError(codes.APP_DISABLED, "Application is disabled")
-    fault = read_query(request.query).fault
-    if fault is not None:
-        raise ProtocolError(*fault)
+    query = read_query(request.query, origin)
+    if query.fault is not None:
+        raise ProtocolError(*query.fault)
     if not app.allows_all_origins and not settings.allows_origin(origin):
         if not is_doctors(request.headers()):
             log_throttle.warn(
@@ -264,7 +266,7 @@ def app_for(node: Node, prefix: str, request: Request, origin: str | None, log_t
         raise ProtocolError(
             codes.UNAUTHORIZED, f"Origin not allowed: {'none was sent' if origin is None else origin[:60]}"
         )
-    return app
+    return app, query.client
 
 
 def app_named(node: Node, prefix: str, request: Request) -> App | None:
@@ -281,18 +283,19 @@ class Query(NamedTuple):
 
     fault: tuple[int, str] | None
     """Code and message of the error with which the client is refused; None for a query without a fault."""
-    library: str
-    """Library and version, as :class:`soundpost.core.client_info.ClientInfo` has them."""
+    client: ClientInfo
+    """Library and origin of the client."""
 
 
-def read_query(query: str) -> Query:
+def read_query(query: str, origin: str | None) -> Query:
     """Return the content of a query, still percent-encoded. Clients of one page all send the same."""
-    return _known_query(query) if len(query) <= _MAX_CACHED_QUERY else _read_query(query)
+    size = len(query) + (0 if origin is None else len(origin))
+    return _known_query(query, origin) if size <= _MAX_CACHED else _read_query(query, origin)
 
 
-def _read_query(query: str) -> Query:
+def _read_query(query: str, origin: str | None) -> Query:
     parameters = dict(query_parameters(query))
-    return Query(_fault_of(parameters), library_named(parameters))
+    return Query(_fault_of(parameters), client_info(parameters, origin))
 
 
 _known_query: Final = lru_cache(maxsize=1_024)(_read_query)
