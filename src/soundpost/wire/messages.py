@@ -131,8 +131,10 @@ def decode_data(message: ClientMessage, shape: type[T]) -> T:
 def connection_established(socket_id: str, activity_timeout: int) -> bytes:
     """Return the frame for ``pusher:connection_established``; ``activity_timeout`` is in seconds."""
     # Measured: to encode the data as a string of its own takes half as much again.
-    data = f'{{\\"socket_id\\":\\"{socket_id}\\",\\"activity_timeout\\":{activity_timeout}}}'
-    return text_frame(f'{{"event":"pusher:connection_established","data":"{data}"}}'.encode())
+    return text_frame(
+        f'{{"event":"pusher:connection_established","data":"{{\\"socket_id\\":\\"{socket_id}\\",'
+        f'\\"activity_timeout\\":{activity_timeout}}}"}}'.encode()
+    )
 
 
 def error(code: int | None, message: str) -> bytes:
