@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
-from typing import Any, cast
 
 import pytest
 
@@ -45,16 +44,9 @@ class ReadByLoop(Observer):
         connection.note_client_events()
 
 
-class WithoutLimit:
-    """Settings of an app whose limit of messages cannot be asked, by a fault of the server."""
-
-    def __init__(self, settings: Any) -> None:
-        self._settings = settings
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "max_message_size":
-            raise RuntimeError("a fault of the server")
-        return getattr(self._settings, name)
+def broken_clock() -> float:
+    """Raise, as by a fault of the server."""
+    raise RuntimeError("a fault of the server")
 
 
 @pytest.fixture(
@@ -203,13 +195,12 @@ def test_a_connection_is_dropped_if_its_input_cannot_be_handled(
 ) -> None:
     """Also by a fault of the server that no part of it has foreseen."""
     with ticked.connect() as client, ticked.connect() as bystander:
-        app = ticked.server.node.by_id["1"]
-        settings: Any = app.settings
-        app.settings = cast(Any, WithoutLimit(settings))
+        queue = ticked.server.fair_queue
+        clock, queue._clock = queue._clock, broken_clock
         with caplog.at_level(logging.ERROR):
             client.send(PING)
             ticked.until(lambda: ticked.server.open_websockets == 1)
-        app.settings = settings
+        queue._clock = clock
         assert "a fault of the server" in caplog.text
         assert is_served(bystander)
 

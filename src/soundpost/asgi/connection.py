@@ -69,7 +69,7 @@ class AsgiConnection(Connection):
     async def serve(self, receive: Receive) -> None:
         """Greet the client, then act on its messages until one side closes. The handshake must be done."""
         self._task = asyncio.current_task()
-        self._runtime.wheel.add(self, liveness.ping_after(self.app.settings))
+        self._runtime.wheel.add(self, self.app.ping_after)
         try:
             self.app.node.opened(self)
             if self._runtime.stopping:
@@ -103,7 +103,7 @@ class AsgiConnection(Connection):
             self.close(frames.UNSUPPORTED_DATA, "Binary messages are not supported: send text")
             return
         payload = text.encode(errors="surrogatepass")
-        if len(payload) <= self.app.settings.max_message_size:
+        if len(payload) <= self.app.max_message_size:
             protocol.receive(self, payload)
         elif len(payload) <= oversized.most_read(self.app.settings):
             oversized.refuse(self, payload)

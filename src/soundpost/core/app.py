@@ -6,6 +6,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from soundpost.core import liveness
 from soundpost.core.channel import Channel
 from soundpost.core.figures import AppFigures
 from soundpost.core.history_rules import HistoryRules
@@ -68,8 +69,16 @@ class App:
         self.history_rules = HistoryRules(settings.history)
         self.reports = settings.reports
         """Names of the events that any endpoint of the app wants; see :mod:`.reports`."""
-        # What every publish or connect needs, kept here: compiled code reads an attribute of the settings much slower.
+        # What every publish, connect or message needs, kept here: compiled code reads an attribute of the settings much
+        # slower.
         self.enabled = settings.enabled
+        self.ping_after = liveness.ping_after(settings)
+        self.activity_timeout = settings.activity_timeout
+        self.authorization_timeout = settings.authorization_timeout
+        self.max_connections_per_ip = settings.max_connections_per_ip
+        self.max_message_size = settings.max_message_size
+        self.max_subscriptions = settings.max_subscriptions
+        self.is_rate_limited = settings.rate_limiting.enabled
         self.allows_all_origins = origins(settings.allowed_origins).any
         self.has_history = bool(settings.history)
         """True if any channel of the app keeps its events."""

@@ -50,14 +50,14 @@ def takes_junk(connection: Connection) -> bool:
 
 def takes_rate_limited_junk(connection: Connection) -> bool:
     """Count a control frame or an oversized message, also against the app's rate limit; return whether to answer."""
-    return takes_junk(connection) and (not connection.app.settings.rate_limiting.enabled or within_rate(connection))
+    return takes_junk(connection) and (not connection.app.is_rate_limited or within_rate(connection))
 
 
 def count_fragment(connection: Connection, size: int) -> None:
     """Count a fragment of ``size`` bytes that does not end its message, also against the app's rate limit."""
     if size < SMALL_FRAGMENT and not takes_junk(connection):
         return
-    if connection.app.settings.rate_limiting.enabled:
+    if connection.app.is_rate_limited:
         within_rate(connection)
 
 

@@ -112,9 +112,9 @@ class Node:
         if second != self._second:
             self._second = second
         connection.since = self._second
-        if app.settings.authorization_timeout is not None:
+        if app.authorization_timeout is not None:
             app.unauthorized[connection] = self.clock()
-        hello = messages.connection_established(connection.socket_id, app.settings.activity_timeout)
+        hello = messages.connection_established(connection.socket_id, app.activity_timeout)
         for observer in self.observers:
             observer.connection_opened(connection)
             observer.message_sent(connection, hello)
@@ -141,7 +141,7 @@ class Node:
         user = connection.user
         if user is not None:
             users.sign_out(connection, user, linger)
-        self.peers.release(app.settings.id, app.counted_addresses.pop(connection.socket_id, None))
+        self.peers.release(app.id, app.counted_addresses.pop(connection.socket_id, None))
         if app.reports or app.origins:
             reports.connection_closed(connection, None if user is None else user.id, code)
         for observer in self.observers:

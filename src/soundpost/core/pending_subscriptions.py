@@ -60,7 +60,7 @@ class PendingSubscription:
         """Tell the backplane of the subscription."""
         app, connection = self.channel.app, self.connection
         socket_id = connection.socket_id if app.reports and newcomer is not None else None
-        app.node.peers.join(app.settings.id, self.channel.name, newcomer, self._complete, history, socket_id)
+        app.node.peers.join(app.id, self.channel.name, newcomer, self._complete, history, socket_id)
         if not self.is_answered:
             self._begin()
 
@@ -74,7 +74,7 @@ class PendingSubscription:
             if snapshot is not None:
                 user_id = self.user_id
                 socket_id = connection.socket_id if app.reports and user_id is not None else None
-                app.node.peers.leave(app.settings.id, channel.name, user_id, self.linger, socket_id)
+                app.node.peers.leave(app.id, channel.name, user_id, self.linger, socket_id)
             return
         if snapshot is None:
             app.forget_if_empty(channel)

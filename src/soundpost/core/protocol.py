@@ -20,7 +20,7 @@ def receive(connection: Connection, payload: bytes) -> None:
         app = connection.app
         for observer in app.node.observers:
             observer.message_received(connection, payload)
-        if app.settings.rate_limiting.enabled and not flooding.within_rate(connection):
+        if app.is_rate_limited and not flooding.within_rate(connection):
             app.figures.other_messages += 1
             return
         message = messages.decode_message(payload)

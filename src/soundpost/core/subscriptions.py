@@ -124,7 +124,7 @@ def _leave(connection: Connection, channel: Channel, linger: float = 0) -> None:
     app = channel.app
     app.forget_if_empty(channel)
     socket_id = connection.socket_id if app.reports and user_id is not None else None
-    app.node.peers.leave(app.settings.id, channel.name, user_id, linger, socket_id)
+    app.node.peers.leave(app.id, channel.name, user_id, linger, socket_id)
 
 
 def _confirm_again(connection: Connection, channel: Channel, request: Subscribe) -> None:
@@ -294,7 +294,7 @@ def _member(connection: Connection, request: Subscribe) -> Member:
 
 
 def _check_limit(connection: Connection, name: str) -> None:
-    limit = connection.app.settings.max_subscriptions
+    limit = connection.app.max_subscriptions
     pending = connection.pending_subscriptions
     if len(connection.channels) + (0 if pending is None else len(pending.by_channel)) >= limit:
         raise SubscriptionError(
@@ -310,14 +310,14 @@ def _note_repetition(connection: Connection) -> None:
     """Limit the rate of a client's subscriptions from now on: answers may be far larger than requests."""
     if connection.subscription_bucket is None:
         app = connection.app
-        connection.subscription_bucket = TokenBucket(app.settings.max_subscriptions, app.node.clock())
+        connection.subscription_bucket = TokenBucket(app.max_subscriptions, app.node.clock())
 
 
 def _check_repetitions(connection: Connection, name: str) -> None:
     bucket = connection.subscription_bucket
     if bucket is None:  # the client has never left a channel: max_subscriptions bounds the answers
         return
-    limit = connection.app.settings.max_subscriptions
+    limit = connection.app.max_subscriptions
     if not bucket.take(limit, _MINUTE, connection.app.node.clock()):
         raise SubscriptionError(
             name,

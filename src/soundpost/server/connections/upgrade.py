@@ -99,9 +99,9 @@ class Upgrade:
     def ask(self) -> None:
         """Ask the backplane to admit the connection; :meth:`admitted` gets the answer."""
         app = self._app
-        if app.settings.max_connections_per_ip is not None:
+        if app.max_connections_per_ip is not None:
             self._counted = subnet_of(self._address) or None
-        app.node.peers.admit(app.settings.id, self.admitted, self._counted)
+        app.node.peers.admit(app.id, self.admitted, self._counted)
 
     def admitted(self, admission: Admission) -> None:
         """Open the WebSocket behind the answers to earlier requests, or refuse the client."""

@@ -102,7 +102,7 @@ class WebSocketConnection(Connection):
         if isinstance(self._transport, SocketTransport):
             self._transport.read_by(server.poller)
         server.open_websockets += 1
-        server.wheel.add(self, liveness.ping_after(self.app.settings))
+        server.wheel.add(self, self.app.ping_after)
         self.app.node.opened(self, handshake)
         if server.stopping:
             server.close_for_reconnect(self)
@@ -214,7 +214,7 @@ class WebSocketConnection(Connection):
         """Take bytes from the client: hand a single text frame to the core at once, read others frame by frame."""
         self.last_seen = self._server.wheel.now
         if self._state == _OPEN and self._reader is None and self._unhandled is None:
-            payload = read_single(data, self.app.settings.max_message_size)
+            payload = read_single(data, self.app.max_message_size)
             if payload is not None:
                 if self._server.fair_queue.has_time():
                     outbox = self.app.node.outbox
@@ -315,7 +315,7 @@ class WebSocketConnection(Connection):
         elif self._state != _OPEN:
             return
         elif opcode == frames.TEXT:
-            if len(payload) <= self.app.settings.max_message_size:
+            if len(payload) <= self.app.max_message_size:
                 protocol.receive(self, payload)
             else:
                 oversized.refuse(self, payload)
