@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from soundpost.core.gathered_notices import GATHER_SECONDS, GatheredNotices
 from soundpost.core.subscribers import Subscribers
+from soundpost.wire import messages
 from soundpost.wire.channel_names import Kind
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Channel:
 
     __slots__ = (
         "_compressing",
+        "_confirmation",
         "_gathered",
         "_kept",
         "_partial",
@@ -64,6 +66,7 @@ class Channel:
         """Subscribers that can resume; None if there are none."""
         self.replays: Replays | None = None
         """Subscribers that still read the history; None if there are none."""
+        self._confirmation: bytes | None = None
         self._compressing = 0  # number of subscribers that take compressed frames
         self._pending: list[bytes] | None = None
         self._kept: list[int] | None = None  # indexes of the pending frames that the history has
@@ -98,6 +101,16 @@ class Channel:
         if user_id is not None:
             app.remove_membership(connection, user_id)
         return user_id
+
+    @property
+    def confirmation(self) -> bytes:
+        """The frame for ``subscription_succeeded`` without members; kept from the second subscriber on."""
+        if self._confirmation is not None:
+            return self._confirmation
+        frame = messages.subscription_succeeded(self.name)
+        if len(self.subscribers) > 1:
+            self._confirmation = frame
+        return frame
 
     def queue(self, frame: bytes, except_for: Iterable[Connection] = (), kept: bool = False) -> None:
         """Send a frame to all subscribers, with exceptions, at the end of this loop turn.

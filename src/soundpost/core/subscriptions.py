@@ -23,17 +23,18 @@ from soundpost.wire.printable import printable
 from soundpost.wire.resumption_fields import check_former_ids
 
 _MINUTE: Final = 60
+_PUBLIC: Final = Kind.PUBLIC
 _USER: Final = Kind.USER
 
 
 def subscribe(connection: Connection, request: Subscribe) -> None:
     """Subscribe a connection to a channel, once the backplane has confirmed. Raise SubscriptionError."""
+    name = request.channel
     pending = connection.pending_subscriptions
-    if pending is not None and request.channel in pending.by_channel:
+    if pending is not None and name in pending.by_channel:
         pending.wait(connection, partial(subscribe, connection, request))
         return
     app = connection.app
-    name = request.channel
     channel = app.channels.get(name)
     if channel is not None and len(name) <= app.max_channel_name_length:
         kind = channel.kind
@@ -42,14 +43,7 @@ def subscribe(connection: Connection, request: Subscribe) -> None:
         if fault is not None:
             raise SubscriptionError(name, codes.INVALID_MESSAGE, fault, type="InvalidChannel", status=400)
         kind = channel_names.kind_of(name)
-    if kind.needs_auth:
-        _verify(connection, request)
-        app.unauthorized.pop(connection, None)
-    elif kind is _USER and (connection.user is None or name != SERVER_TO_USER + connection.user.id):
-        raise SubscriptionError(
-            name, codes.UNAUTHORIZED, f"Connection is unauthorized: sign in as the user of {name} before subscribing"
-        )
-    newcomer = _member(connection, request) if kind.is_presence else None
+    newcomer = None if kind is _PUBLIC else _authorized(connection, request, kind)
     user_id = None if newcomer is None else newcomer.id
     if channel is not None and connection in channel.subscribers:
         if channel.subscribers[connection] == user_id:
@@ -62,6 +56,19 @@ def subscribe(connection: Connection, request: Subscribe) -> None:
     _check_limit(connection, name)
     history = None if request.resume is None else _history_request(connection, request)
     PendingSubscription(connection, app.channel(name, kind), user_id, _confirm, request).join(newcomer, history)
+
+
+def _authorized(connection: Connection, request: Subscribe, kind: Kind) -> Member | None:
+    """Return the member that a connection becomes, None but on presence channels. Raise SubscriptionError."""
+    name, user = request.channel, connection.user
+    if kind.needs_auth:
+        _verify(connection, request)
+        connection.app.unauthorized.pop(connection, None)
+    elif kind is _USER and (user is None or name != SERVER_TO_USER + user.id):
+        raise SubscriptionError(
+            name, codes.UNAUTHORIZED, f"Connection is unauthorized: sign in as the user of {name} before subscribing"
+        )
+    return _member(connection, request) if kind.is_presence else None
 
 
 def subscribe_user(connection: Connection, user_id: str, confirm: Callable[[], None]) -> None:
@@ -147,15 +154,18 @@ def _confirm_again(connection: Connection, channel: Channel, request: Subscribe)
 
 def _confirm(request: Subscribe, connection: Connection, channel: Channel, snapshot: ChannelSnapshot) -> None:
     """Send ``subscription_succeeded``, then what the client missed, or a cache channel's last event."""
-    history, figures = snapshot.history, channel.app.figures
-    data = b'"{}"' if snapshot.presence is None else snapshot.presence
-    if history is None or request.resume is None:
-        more = b""
-        if request.resume and _asked_in_vain(request):
+    presence, cached, history = snapshot
+    figures, resume = channel.app.figures, request.resume
+    data = b'"{}"' if presence is None else presence
+    if history is None or resume is None:
+        if resume and _asked_in_vain(request):
             figures.gaps += 1
-            more = b',"gap":"unknown"'
-        connection.send(messages.subscription_succeeded(channel.name, data, more))
-        if channel.kind.is_cache or snapshot.cached is not None:
+            connection.send(messages.subscription_succeeded(channel.name, data, b',"gap":"unknown"'))
+        else:
+            connection.send(
+                channel.confirmation if presence is None else messages.subscription_succeeded(channel.name, data)
+            )
+        if cached is not None or (channel.kind is not _PUBLIC and channel.kind.is_cache):
             _send_cached(connection, channel, snapshot)
         return
     if channel.resumable is None:
@@ -163,7 +173,7 @@ def _confirm(request: Subscribe, connection: Connection, channel: Channel, snaps
     channel.resumable.add(connection)
     if request.was:
         former_ids.note(connection, request.was)
-    resumed = history.following if request.resume and history.gap is None else None
+    resumed = history.following if resume and history.gap is None else None
     more = messages.resumption(history.position, resumed, history.gap)
     connection.send(messages.subscription_succeeded(channel.name, data, more))
     if history.gap is not None:
