@@ -34,14 +34,15 @@ def receive(connection: Connection, payload: bytes) -> None:
 
 
 def _handle(connection: Connection, message: ClientMessage) -> None:
-    if message.event.startswith("client-"):
+    event = message.event
+    if event.startswith("client-"):
         client_events.relay(connection, message)
         return
-    handler = _HANDLERS.get(message.event)
+    handler = _HANDLERS.get(event)
     if handler is None:
         raise ProtocolError(
             codes.INVALID_MESSAGE,
-            f"Unknown event '{printable(message.event[:100])}': clients send pusher:subscribe, pusher:unsubscribe, "
+            f"Unknown event '{printable(event[:100])}': clients send pusher:subscribe, pusher:unsubscribe, "
             "pusher:signin, pusher:ping, pusher:pong, and events whose names begin with client-",
         )
     handler(connection, message)
