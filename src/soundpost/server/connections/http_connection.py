@@ -247,7 +247,8 @@ class HttpConnection(HttpResponder):
             return
         if not self._has_asked:
             self._has_asked = True
-            self._server.sockets.asked(self)
+            if request.handshake is None:  # else a WebSocket opens at once, as a rule
+                self._server.sockets.asked(self)
         if not wants_upgrade or request.method == b"CONNECT":
             self._answer(request)
         elif request.handshake is not None or wants_websocket(request.headers()):

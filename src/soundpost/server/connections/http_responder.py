@@ -54,7 +54,7 @@ class HttpResponder(asyncio.Protocol):
         self._responses: list[bytes | PendingResponse] = []  # in the order of the requests
         self._pending = 0  # how many of the responses wait for other nodes
         # Times at which requests to publish came that are not answered yet, each with those of its app.
-        self._publishes: list[tuple[float, Histogram]] = []
+        self._publishes: list[tuple[float, Histogram]] | None = None  # None before the first of them
         self._is_application = False
         self._ending = False  # the last answer is given: further input is ignored
         self._asks_no_more = False
@@ -146,6 +146,8 @@ class HttpResponder(asyncio.Protocol):
             response = ApiError(500, "Internal server error: its log has the reason").response()
         else:
             if request.publish_times is not None:
+                if self._publishes is None:
+                    self._publishes = []
                 self._publishes.append((received_at, request.publish_times))
             if not self._is_application and request.is_signed:
                 self._is_application = True
@@ -219,7 +221,7 @@ class HttpResponder(asyncio.Protocol):
         if ready:
             self.transport.write(b"".join(ready))  # type: ignore[arg-type]  # none is pending
             if self._publishes and not self._responses:
-                self._note_publishes()
+                self._note(self._publishes)
         if self._asks_no_more and not self._responses and not self._unread:
             self.transport.close()
         elif self._ending and not self._responses:
@@ -229,12 +231,12 @@ class HttpResponder(asyncio.Protocol):
         elif self._unread:
             self._resume()
 
-    def _note_publishes(self) -> None:
+    def _note(self, publishes: list[tuple[float, Histogram]]) -> None:
         """Note how long requests to publish have taken that are answered now."""
         now = _clock()
-        for received_at, times in self._publishes:
+        for received_at, times in publishes:
             times.observe(now - received_at)
-        self._publishes.clear()
+        publishes.clear()
 
     @property
     def owes_answers(self) -> bool:

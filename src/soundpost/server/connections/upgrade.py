@@ -102,6 +102,8 @@ class Upgrade:
         if app.max_connections_per_ip is not None:
             self._counted = subnet_of(self._address) or None
         app.node.peers.admit(app.id, self.admitted, self._counted)
+        if self._http.upgrade is self:  # the answer is still to come
+            self._server.sockets.asked(self._http)
 
     def admitted(self, admission: Admission) -> None:
         """Open the WebSocket behind the answers to earlier requests, or refuse the client."""
