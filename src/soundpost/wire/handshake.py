@@ -13,8 +13,9 @@ from soundpost.errors import HandshakeError
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _SHA1: Final = hashlib.sha1(usedforsecurity=False)  # of nothing: a copy takes two thirds of the time of a new one
 _ACCEPTED: Final = (
-    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n"
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
 )
+_to_base64: Final = binascii.b2a_base64
 _KEY: Final = re.compile(rb"[0-9A-Za-z+/]{22}==")
 _VERSION_HEADER: Final = (("Sec-WebSocket-Version", "13"),)
 
@@ -42,10 +43,10 @@ def response(key: bytes, extension: bytes = b"") -> bytes:
     """Return the whole 101 response to a valid request with this ``Sec-WebSocket-Key``."""
     sha1 = _SHA1.copy()
     sha1.update(key + _GUID)
-    digest = binascii.b2a_base64(sha1.digest(), newline=False)
-    if not extension:
-        return _ACCEPTED % digest
-    return _ACCEPTED % (digest + b"\r\nSec-WebSocket-Extensions: " + extension)
+    head = _ACCEPTED + _to_base64(sha1.digest())[:-1]  # without its line feed: an argument for that takes longer
+    if extension:
+        head += b"\r\nSec-WebSocket-Extensions: " + extension
+    return head + b"\r\n\r\n"
 
 
 def _check(method: bytes, http_version: str, headers: Mapping[bytes, bytes]) -> None:
