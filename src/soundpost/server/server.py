@@ -77,6 +77,7 @@ class Server(Runtime):
             observers=observers,
         )
         self.settings: ServerSettings = own
+        self.request_timeout = own.request_timeout
         self.max_head_size = own.max_head_size
         self.max_request_size = own.max_request_size
         self.prefix = normal_prefix(own.path)
@@ -245,7 +246,7 @@ class Server(Runtime):
     def _explain_tls(self, fault: ProxyHeaderError | None, data: bytes) -> bytes:
         return self.wrong_protocol.explain_missing_tls(fault, data).response().encode(keep_alive=False)
 
-    def counted_address(self, transport: asyncio.BaseTransport) -> str:
+    def counted_address(self, transport: asyncio.BaseTransport | SocketTransport) -> str:
         """Return the address under which a socket is counted: a client's network, or a proxy's own address."""
         return self._counted_address(peer_address(transport))
 

@@ -17,6 +17,7 @@ from soundpost.server.connections.peer import UNKNOWN_ADDRESS, peer_address, sho
 from soundpost.wire.client_address import client_address
 
 if TYPE_CHECKING:
+    from soundpost.server.connections.socket_transport import SocketTransport
     from soundpost.server.connections.upgrade import Upgrade
     from soundpost.server.server import Server
 
@@ -47,7 +48,7 @@ class HttpResponder(asyncio.Protocol):
         "upgrade",
     )
 
-    transport: asyncio.Transport
+    transport: asyncio.Transport | SocketTransport
 
     def __init__(self, server: Server) -> None:
         self._server = server

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from soundpost.errors import HandshakeError, ProxyHeaderError
     from soundpost.log_throttle import LogThrottle
     from soundpost.server.api.requests import Request
+    from soundpost.server.connections.socket_transport import SocketTransport
 
 _TLS_HANDSHAKE: Final = 0x16
 
@@ -36,7 +37,7 @@ class WrongProtocol:
         self._place = place
         self._has_tls = has_tls
 
-    def explain_bytes(self, transport: asyncio.BaseTransport, data: bytes) -> ApiError | None:
+    def explain_bytes(self, transport: asyncio.BaseTransport | SocketTransport, data: bytes) -> ApiError | None:
         """Return the answer to bytes that are not an HTTP request; None if their protocol is not recognised."""
         if data[:1] and data[0] == _TLS_HANDSHAKE and not self._has_tls:
             if not is_from_doctor(data):
