@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soundpost.errors import JsonError, JsonShapeError
-from soundpost.wire.json_text import MAX_JSON_DEPTH, encode, read_json, read_object, reader
+from soundpost.wire.json_text import MAX_JSON_DEPTH, Reader, encode, read_json, read_object, reader
 
 
 class Shape(msgspec.Struct):
@@ -103,6 +104,34 @@ def test_what_is_no_json_is_one_error(text: str) -> None:
 def test_what_is_no_utf_8_is_one_error(data: bytes) -> None:
     with pytest.raises(JsonError):
         read_json(data)
+
+
+def outcome(read: Callable[[Any], Any], text: Any) -> tuple[Any, str]:
+    """Return what was read, or the kind of the error, and its message."""
+    try:
+        return read(text), ""
+    except JsonError as error:
+        return type(error), str(error)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{}",
+        b'{"name":"a"}',
+        rb'{"name":"\ud83d"}',
+        b'{"name":"\xff"}',
+        b'{"name":1}',
+        b'{"name":',
+        b" " * 2_000 + b"{}",
+    ]
+    + [b'{"name":"a","data":' + nested(depth, "[").encode() + b"}" for depth in (3, MAX_JSON_DEPTH, 100_000)],
+)
+def test_a_part_of_another_text_is_read_as_a_text_is(text: bytes) -> None:
+    of_shape = Reader(Shape)
+
+    assert outcome(of_shape.read_raw, msgspec.Raw(text)) == outcome(of_shape.read, text)
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"name":1}', r'{"name":"\ud83d","more":"\ud83d"}', r'["\ud83d"]'])

@@ -8,14 +8,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 
 from soundpost.errors import JsonError, ProtocolError
 from soundpost.wire import codes
 from soundpost.wire.frames import text_frame
-from soundpost.wire.json_text import encode, reader
+from soundpost.wire.json_text import Reader, encode, reader
 
 # Types of fields have a name, in quotes: mypyc keeps no others for msgspec, which reads them at run time.
 _Text = str | None
@@ -91,10 +91,8 @@ class UserData(msgspec.Struct):
 
 T = TypeVar("T", Subscribe, Unsubscribe, SignIn)
 
-_read_message: Final[Callable[[bytes], ClientMessage]] = reader(ClientMessage)
-_readers: Final[dict[type, Callable[[bytes | str], Any]]] = {
-    shape: reader(shape | str) for shape in (Subscribe, Unsubscribe, SignIn)
-}
+_message_reader: Final = Reader(ClientMessage)
+_data_readers: Final[dict[type, Reader]] = {shape: Reader(shape | str) for shape in (Subscribe, Unsubscribe, SignIn)}
 read_channel_data: Final[Callable[[str], ChannelData]] = reader(ChannelData)
 read_fields: Final[Callable[[str], dict[str, msgspec.Raw]]] = reader(dict[str, msgspec.Raw])
 read_user_data: Final[Callable[[str], UserData]] = reader(UserData)
@@ -103,7 +101,8 @@ read_user_data: Final[Callable[[str], UserData]] = reader(UserData)
 def decode_message(payload: bytes) -> ClientMessage:
     """Return the envelope in a text frame's payload. Raise ProtocolError for any other payload."""
     try:
-        return _read_message(payload)
+        message: ClientMessage = _message_reader.read(payload)
+        return message
     except JsonError as error:
         raise ProtocolError(
             codes.INVALID_MESSAGE, f'Invalid message format: expected {{"event": "…", "data": …}}: {error}'
@@ -112,14 +111,14 @@ def decode_message(payload: bytes) -> ClientMessage:
 
 def decode_data(message: ClientMessage, shape: type[T]) -> T:
     """Return the ``data`` of a message, sent as an object or as a JSON string of one. Raise ProtocolError."""
-    text = bytes(message.data)
-    if not text:
+    raw = message.data
+    if not len(raw):
         raise ProtocolError(codes.INVALID_MESSAGE, f"Invalid message format: data of {message.event} is missing")
-    read = _readers[shape]
+    found = _data_readers[shape]
     try:
-        data = read(text)
+        data = found.read_raw(raw)
         if isinstance(data, str):
-            data = read(data)
+            data = found.read(data)
         if isinstance(data, shape):
             return data
         error = JsonError("expected an object, got a string in a string")
