@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import os
 import resource
 import select
@@ -11,13 +12,14 @@ import socket
 import struct
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, Final, cast
 
 import pytest
 import uvloop
 
+from soundpost.server.connections.fair_queue import FairQueue
 from soundpost.server.connections.open_sockets import OpenSockets
 from soundpost.server.connections.socket_listener import SocketListener
 from soundpost.server.connections.socket_poller import LOST_AT_ONCE, LoopReader, SocketPoller
@@ -190,6 +192,68 @@ def test_a_socket_goes_on_with_another_reader(reader: Reader) -> None:
     uvloop.run(check())
 
 
+def test_a_new_connection_is_read_before_a_poller_watches_it() -> None:
+    async def check() -> None:
+        loop = asyncio.get_running_loop()
+        newcomers, others = SocketPoller(loop), SocketPoller(loop)
+        newcomers._epoll = cast("Any", FullEpoll(newcomers._epoll))
+
+        class Newcomer(Recorder):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                self.transport = cast("SocketTransport", transport)
+
+            def data_received(self, data: bytes) -> None:
+                super().data_received(data)
+                self.transport.read_by(others)
+
+        protocol = Newcomer()
+        listening = socket.create_server(("127.0.0.1", 0))
+        sockets = OpenSockets(100, print)
+        listener = SocketListener(loop, listening, lambda: protocol, newcomers, FairQueue(loop.call_soon), sockets)
+        with socket.create_connection(listening.getsockname()) as client:
+            client.sendall(b"first")
+            await protocol.heard.wait()
+            protocol.heard.clear()
+            client.sendall(b"second")
+            await protocol.heard.wait()
+        assert await protocol.lost is None
+        assert protocol.told == ["first", "second", "lost"]
+        for each in (listener, newcomers, others):
+            each.close()
+
+    uvloop.run(check())
+
+
+def test_no_more_connections_are_accepted_than_can_be_read_in_time() -> None:
+    async def check() -> None:
+        loop = asyncio.get_running_loop()
+        poller, made, unread, all_made = SocketPoller(loop), list[Recorder](), list[int](), asyncio.Event()
+
+        def make() -> Recorder:
+            made.append(Recorder())
+            unread.append(sum(not protocol.told for protocol in made))
+            if len(made) == 100:
+                all_made.set()
+            return made[-1]
+
+        listening = socket.create_server(("127.0.0.1", 0), backlog=128)
+        time_for_one = FairQueue(loop.call_soon, itertools.count().__next__)
+        listener = SocketListener(loop, listening, make, poller, time_for_one, OpenSockets(10_000, print))
+        with ExitStack() as stack:
+            for _ in range(100):
+                stack.enter_context(socket.create_connection(listening.getsockname())).sendall(b"request")
+            await all_made.wait()
+            for protocol in made:
+                await protocol.heard.wait()
+        for protocol in made:
+            await protocol.lost
+        assert max(unread) == 32
+        listener.close()
+        poller.close()
+
+    uvloop.run(check())
+
+
 def test_connections_wait_while_no_file_can_be_opened() -> None:
     async def check() -> None:
         loop = asyncio.get_running_loop()
@@ -201,7 +265,7 @@ def test_connections_wait_while_no_file_can_be_opened() -> None:
 
         listening = socket.create_server(("127.0.0.1", 0))
         address = listening.getsockname()
-        listener = SocketListener(loop, listening, make, poller, OpenSockets(100, print))
+        listener = SocketListener(loop, listening, make, poller, FairQueue(loop.call_soon), OpenSockets(100, print))
         with socket.socket() as client:
             client.setblocking(False)
             soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -292,7 +356,7 @@ def test_a_connection_that_cannot_be_watched_is_dropped_and_later_ones_are_serve
 
         listening = socket.create_server(("127.0.0.1", 0))
         address = listening.getsockname()
-        listener = SocketListener(loop, listening, make, poller, OpenSockets(100, print))
+        listener = SocketListener(loop, listening, make, poller, FairQueue(loop.call_soon), OpenSockets(100, print))
         usual: Any = poller._epoll
         poller._epoll = cast("Any", FullEpoll(usual))
         with socket.socket() as dropped:
@@ -309,7 +373,7 @@ def test_a_connection_that_cannot_be_watched_is_dropped_and_later_ones_are_serve
                 of_dropped, of_served = await made.get(), await made.get()
                 await of_served.heard.wait()
         await of_served.lost
-        assert (of_dropped.told, of_served.told) == ([], ["served", "lost"])
+        assert (of_dropped.told, of_served.told) == (["lost"], ["served", "lost"])
         assert "fs.epoll.max_user_watches" in caplog.text
         listener.close()
         poller.close()
@@ -324,7 +388,7 @@ def test_a_connection_that_cannot_be_watched_again_is_lost(reader: Reader, way: 
             other, own = SocketPoller(asyncio.get_running_loop()), transport._poller
             if way == "resumed":
                 transport.pause_reading()
-                full = own if isinstance(own, SocketPoller) else own._poller
+                full = own._poller if isinstance(own, LoopReader) else cast("SocketPoller", own)
                 begin_again = transport.resume_reading
             else:
                 full = other

@@ -103,6 +103,20 @@ def test_what_comes_has_time_of_its_own_in_a_turn_that_others_fill(loop: Loop, q
         assert not queue.has_time()
 
 
+def test_new_work_of_the_next_turn_comes_before_the_queue_and_has_the_time_of_that_turn(
+    loop: Loop, queue: FairQueue
+) -> None:
+    done: list[str] = []
+    assert queue.has_time()
+    loop.now += 10 * MILLISECOND
+    queue.add(Client("waiting", loop, queue, done, 1, 0))
+    queue.call_first(lambda: done.append(f"new: {queue.has_time()}"))
+    assert not queue.has_time()
+    loop.turn()
+
+    assert done == ["new: True", "waiting"]
+
+
 def test_work_of_later_turns_needs_no_callback_until_the_time_is_over(loop: Loop, queue: FairQueue) -> None:
     assert queue.has_time()
     loop.turn()

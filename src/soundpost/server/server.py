@@ -159,7 +159,7 @@ class Server(Runtime):
             # Not create_unix_server: from Python 3.13 on that removes the file that a successor listens at.
             return await self.loop.create_server(make, sock=sock, backlog=BACKLOG)
         sock.listen(BACKLOG)
-        return SocketListener(self.loop, sock, make, self._newcomers, self.sockets)
+        return SocketListener(self.loop, sock, make, self._newcomers, self.fair_queue, self.sockets)
 
     async def stop(self, drain_time: float = 0, delay: float = 0) -> None:
         """Stop listening, send all clients away, answer the requests that are under way, wait for clients to go.

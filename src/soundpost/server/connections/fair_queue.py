@@ -42,6 +42,7 @@ class FairQueue:
         self._call_soon = call_soon
         self._clock = clock
         self._waiting: deque[QueuedConnection] = deque()
+        self._first: list[Callable[[], None]] = []
         self._deadline = 0.0  # of what comes in a turn
         self._turn_has_begun = False  # for what comes
         self._is_scheduled = False  # _serve, for the next turn
@@ -68,6 +69,11 @@ class FairQueue:
         self._schedule()
         return True
 
+    def call_first(self, callback: Callable[[], None]) -> None:
+        """Call back in the next turn, before the queue is served. :meth:`has_time` is about that turn then."""
+        self._first.append(callback)
+        self._schedule()
+
     def add(self, connection: QueuedConnection) -> None:
         """Queue a connection with work left; it must not be queued already."""
         self._waiting.append(connection)
@@ -82,9 +88,14 @@ class FairQueue:
         """Serve the queue in a turn of its own, after what was read in this one."""
         self._turn_has_begun = self._is_scheduled = False
         waiting = self._waiting
+        if waiting:
+            self._schedule()
+        if self._first:
+            first, self._first = self._first, []
+            for callback in first:
+                callback()
         if not waiting:
             return
-        self._schedule()
         until = self._clock() + _TURN
         while waiting:
             connection = waiting.popleft()

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
+from collections import deque
 from collections.abc import Callable
 from typing import Final, cast
 
+from soundpost.server.connections.fair_queue import FairQueue
 from soundpost.server.connections.open_sockets import OpenSockets
 from soundpost.server.connections.socket_calls import accept_some
-from soundpost.server.connections.socket_poller import SocketPoller
+from soundpost.server.connections.socket_poller import SocketPoller, Unwatched
 from soundpost.server.connections.socket_transport import SocketTransport
 
 log = logging.getLogger("soundpost.server")
 
 _AT_ONCE: Final = 32
-"""Connections that are accepted in a loop turn, if there is ample room."""
+"""Connections that are accepted in a loop turn, if there is ample room; of these some may still be unread."""
 _AMPLE: Final = 1_000
 """Free places beyond which so many are accepted at once. With fewer, one a turn: a crowd must not come faster than work
 is done for those that could make room for it."""
@@ -34,13 +35,17 @@ class SocketListener:
         sock: socket.socket,
         make: Callable[[], asyncio.Protocol],
         poller: SocketPoller,
+        fair_queue: FairQueue,
         sockets: OpenSockets,
     ) -> None:
-        """``sock`` must be listening; ``sockets`` count all that are open."""
+        """``sock`` must be listening; ``fair_queue`` has time for first requests; ``sockets`` count all open ones."""
         self._loop = loop
         self._socket = sock
         self._make = make
         self._poller = poller
+        self._unwatched = Unwatched(poller.lost)
+        self._new: deque[SocketTransport] = deque()  # accepted, and not read yet
+        self._fair_queue = fair_queue
         self._sockets = sockets
         self._family = int(sock.family)
         sock.setblocking(False)
@@ -60,26 +65,36 @@ class SocketListener:
             self._loop.add_reader(self._socket.fileno(), self._accept)
 
     def _accept(self) -> None:
-        family, poller = self._family, self._poller
+        new = self._new
         if self._sockets.room < 1:
-            poller.catch_up()  # a client that is gone already makes room
+            self._poller.catch_up()  # a client that is gone already makes room
+        most = (_AT_ONCE if self._sockets.room > _AMPLE else 1) - len(new)
+        if most <= 0:
+            return
         try:
-            accepted = accept_some(self._socket.fileno(), _AT_ONCE if self._sockets.room > _AMPLE else 1)
+            accepted = accept_some(self._socket.fileno(), most)
         except OSError:  # no file can be opened, or no memory is left: SocketLimits logs the reason
             self._pause()
             return
-        for number, fd in enumerate(accepted):
+        if accepted and not new:
+            self._fair_queue.call_first(self._read_new)
+        for fd in accepted:
             protocol = self._make()
-            try:
-                transport = SocketTransport(poller, fd, family, protocol)
-            except OSError:
-                log.exception("connections are dropped: no more sockets can be watched (fs.epoll.max_user_watches)")
-                for dropped in accepted[number:]:
-                    os.close(dropped)
-                self._pause()
-                return
+            transport = SocketTransport(self._unwatched, fd, self._family, protocol)
             protocol.connection_made(cast("asyncio.Transport", transport))
+            new.append(transport)
+
+    def _read_new(self) -> None:
+        new, fair_queue = self._new, self._fair_queue
+        while new and fair_queue.has_time():
+            if not new.popleft().read_first(self._poller):
+                log.error("a connection is dropped: no more sockets can be watched (fs.epoll.max_user_watches)")
+                self._pause()
+                break
+        if new:
+            fair_queue.call_first(self._read_new)
 
     def _pause(self) -> None:
-        self._loop.remove_reader(self._socket.fileno())
-        self._loop.call_later(_PAUSE, self._listen)
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket.fileno())
+            self._loop.call_later(_PAUSE, self._listen)

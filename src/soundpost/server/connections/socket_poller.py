@@ -130,6 +130,33 @@ class LoopReader:
         return True
 
 
+class Unwatched:
+    """The sockets of new connections, which are read once before a poller watches them."""
+
+    def __init__(self, lost: LostSockets) -> None:
+        """``lost`` gets the sockets that are lost before they are watched."""
+        self.lost = lost
+        self.count = 0
+        """Number of its sockets."""
+
+    def add(self, fd: int, transport: SocketTransport, events: int) -> None:
+        """Do nothing, as the other methods."""
+
+    def change(self, fd: int, transport: SocketTransport, before: int, events: int) -> None:
+        """Do nothing: the socket is watched for the events that its transport has in the end."""
+
+    def remove(self, fd: int) -> None:
+        """Do nothing."""
+
+    def forget(self, fd: int) -> bool:
+        """Return True: few sockets are read in a turn for the first time, so they may be closed in it."""
+        return True
+
+    def gives_up(self, transport: SocketTransport) -> bool:
+        """Return False."""
+        return False
+
+
 class SocketPoller:
     """The sockets that are watched, by their descriptors. Linux only: elsewhere the loop's transports read."""
 
