@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from soundpost.server.connections.socket_calls import read_some, write_some
 
@@ -63,8 +63,8 @@ class SocketTransport:
 
     # The socket
 
-    type = socket.SOCK_STREAM
-    proto = 0
+    type: ClassVar = socket.SOCK_STREAM
+    proto: ClassVar = 0
 
     def fileno(self) -> int:
         """Return the descriptor; -1 once it is closed."""
