@@ -12,7 +12,7 @@ from typing import Final, cast
 from soundpost.server.connections.fair_queue import FairQueue
 from soundpost.server.connections.open_sockets import OpenSockets
 from soundpost.server.connections.socket_calls import accept_some
-from soundpost.server.connections.socket_poller import SocketPoller, Unwatched
+from soundpost.server.connections.socket_poller import SocketPoller, Watcher
 from soundpost.server.connections.socket_transport import SocketTransport
 
 log = logging.getLogger("soundpost.server")
@@ -43,7 +43,7 @@ class SocketListener:
         self._socket = sock
         self._make = make
         self._poller = poller
-        self._unwatched = Unwatched(poller.lost)
+        self._unwatched = Watcher(poller.lost)
         self._new: deque[SocketTransport] = deque()  # accepted, and not read yet
         self._fair_queue = fair_queue
         self._sockets = sockets

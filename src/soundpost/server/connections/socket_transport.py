@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from soundpost.server.connections.socket_calls import read_some, write_some
 
 if TYPE_CHECKING:
-    from soundpost.server.connections.socket_poller import LoopReader, SocketPoller, Unwatched
+    from soundpost.server.connections.socket_poller import Watcher
 
 log = logging.getLogger("soundpost.server")
 
@@ -42,9 +42,7 @@ class SocketTransport:
 
     __slots__ = ("_events", "_fd", "_high", "_output", "_paused", "_poller", "_protocol", "_state", "family")
 
-    def __init__(
-        self, poller: SocketPoller | LoopReader | Unwatched, fd: int, family: int, protocol: asyncio.Protocol
-    ) -> None:
+    def __init__(self, poller: Watcher, fd: int, family: int, protocol: asyncio.Protocol) -> None:
         """Take a connected, non-blocking socket, and read it; ``protocol`` still has to be told."""
         self._poller = poller
         self._fd = fd
@@ -86,7 +84,7 @@ class SocketTransport:
 
     # Reading
 
-    def read_first(self, poller: SocketPoller) -> bool:
+    def read_first(self, poller: Watcher) -> bool:
         """Read a new connection, then have ``poller`` watch it; return False if it is lost because that cannot be.
 
         Measured: most requests have come by the turn after the connection was accepted. A WebSocket that opens in this
@@ -99,7 +97,7 @@ class SocketTransport:
             return self._state != _LOST
         return True
 
-    def read_by(self, poller: SocketPoller | LoopReader) -> None:
+    def read_by(self, poller: Watcher) -> None:
         """Have another poller watch the socket from now on."""
         if poller is self._poller:
             return
