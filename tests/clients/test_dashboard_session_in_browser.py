@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from support.browser import Browser
 from support.dashboard_api import running_dashboard_api
 from support.dashboard_cluster import Cluster
+from support.redis_process import free_port
 
 
 def test_wrong_password_is_said_and_right_one_leads_to_the_page_asked_for(browser: Browser) -> None:
@@ -44,11 +43,11 @@ def test_ended_session_leads_to_the_login_and_back_to_the_same_page(browser: Bro
 
 def test_lost_server_is_said_and_the_page_comes_back_by_itself(browser: Browser) -> None:
     cluster = Cluster(channels=3)
-    with running_dashboard_api(cluster) as api:
+    port = free_port()
+    with running_dashboard_api(cluster, port=port) as api:
         page = browser.open(f"{api.url}#/apps/shop/channels")
         page.shows("[data-testid=state]", "connected")
         page.count("#view tbody tr", 3)
-        port = int(urlsplit(api.url).port or 0)
     page.shows("[data-testid=state]", "lost")
     page.shows("#notice strong", "The connection to the server is lost.")
     cluster.channels.pop()

@@ -11,6 +11,7 @@ from clients.conftest import PusherJsFactory
 from support.clients_js import PusherJs
 from support.harness import DEFAULT_APP, TIMEOUT, running_server
 from support.publishers import PythonSdk
+from support.redis_process import free_port
 from support.relay import running_relay
 
 
@@ -56,7 +57,7 @@ def test_client_asks_for_a_sign_of_life_and_gets_it(pusher_js: PusherJsFactory) 
 
 def test_client_comes_back_by_itself_when_the_server_is_restarted(pusher_js: PusherJsFactory) -> None:
     # Takes 15 s: pusher-js reconnects at once, finds nobody listening, and waits that long before the next attempt.
-    with running_server() as server:
+    with running_server(port=free_port()) as server:
         port = server.port
         client = pusher_js("ann", server=server).connected()
         client.sign_in()

@@ -13,6 +13,7 @@ from soundpost import Broadcaster
 from soundpost.client import Client, Gap, Member, Subscription, User, with_secret
 from soundpost.errors import ConnectionRefused, PayloadError, ProtocolError, RequestError, SubscriptionError
 from support.harness import DEFAULT_APP, RunningServer, running_server
+from support.redis_process import free_port
 
 KEY, SECRET = DEFAULT_APP.key, DEFAULT_APP.secret
 
@@ -140,7 +141,7 @@ async def test_a_terminated_user_is_sent_away(server: RunningServer) -> None:
 async def test_it_outlives_its_server(monkeypatch: pytest.MonkeyPatch, killed: bool) -> None:
     monkeypatch.setattr("soundpost.client.connection.delay_before", lambda attempt, action: 0.05)
     told: list[str] = []
-    with running_server() as first:
+    with running_server(port=free_port()) as first:
         client = Client(
             f"http://127.0.0.1:{first.port}",
             KEY,

@@ -20,6 +20,7 @@ from soundpost.errors import SubscriptionError
 from support.harness import DEFAULT_APP, RunningServer, running_server
 from support.operated import CALM, operated
 from support.publishers import MASTER_KEY
+from support.redis_process import free_port
 from support.resumption.cutting_proxy import Proxy
 
 __all__ = ["impatient"]
@@ -236,7 +237,7 @@ async def test_a_slow_reader_gets_everything_from_the_history(
 
 
 async def test_an_ended_server_without_a_successor_is_a_gap_and_members_are_whole() -> None:
-    with running_server(apps=[APP]) as first:
+    with running_server(apps=[APP], port=free_port()) as first:
         async with client_of(first.port) as client:
             room = await client.subscribe("presence-room")
             first.publish("presence-room", "tick", "1")

@@ -19,6 +19,7 @@ from soundpost.core.app_settings import HistorySettings
 from support.cli_process import Process
 from support.harness import DEFAULT_APP, RunningServer, running_server, until
 from support.publishers import PythonSigner
+from support.redis_process import free_port
 from support.web_app import running_web_app
 
 PAGE = Path(__file__).parents[2] / "docs/python-client.md"
@@ -57,7 +58,7 @@ def test_the_programs_print_what_is_published(server: RunningServer, tmp_path: P
 
 @pytest.mark.parametrize("number", [2, 3], ids=["gap", "position"])
 def test_the_programs_print_gaps(tmp_path: Path, number: int) -> None:
-    with running_server(apps=[APP]) as first, running_program(first, number, tmp_path) as process:
+    with running_server(apps=[APP], port=free_port()) as first, running_program(first, number, tmp_path) as process:
         until(lambda: is_occupied(first, "orders") or process.popen.poll() is not None, "the subscription")
         first.publish("orders", "OrderPlaced", '{"id": 1}')
         process.wait_for(r"^OrderPlaced \{'id': 1\}$")

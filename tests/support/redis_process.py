@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import itertools
 import os
 import random
 import shutil
@@ -20,17 +21,30 @@ from typing import Any, Final
 
 import redis
 
-TIMEOUT: Final = 10.0
+from support.raw_socket import TIMEOUT
+
+_LISTS: Final = 8
+"""How many processes that run tests at once have ports of their own."""
 
 
 def free_port() -> int:
-    """A port nobody listens on. None of those that the kernel gives to clients: one that tries to connect to it again
-    and again could be given the very same, and be connected to itself. Nor is the one 10,000 above it, which a Redis of
-    a cluster takes too."""
+    """A port nobody listens on, and that nobody else is given: its server may start late, or end and start again.
+
+    None of those that the kernel gives to clients: one that tries to connect to it again and again could be given the
+    very same, and be connected to itself. Nor is the one 10,000 above it, which a Redis of a cluster takes too."""
     while True:
-        port = random.SystemRandom().randrange(15_000, 22_000)
+        port = next(_ports())
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
+
+
+@functools.cache
+def _ports() -> Iterator[int]:
+    """All ports of this process of pytest-xdist, in any order, over and over."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = list(range(15_000 + worker % _LISTS, 22_000, _LISTS))
+    random.SystemRandom().shuffle(ports)
+    return itertools.cycle(ports)
 
 
 def default_program() -> str:

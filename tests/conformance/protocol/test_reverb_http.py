@@ -18,6 +18,7 @@ from conformance.protocol.stage import APP
 from soundpost.wire.frames import CLOSE, parse_close
 from soundpost.wire.signatures import channel_text, sign, signed_query
 from support.harness import HttpResponse, RawSocket, http_request, signed_request
+from support.redis_process import free_port
 from support.ticked_server import TickedServer, ticked_server
 
 ASKED = "user_count,subscription_count,cache"
@@ -404,8 +405,7 @@ def test_a_user_is_cut_off_from_all_channels_and_others_stay(server: TickedServe
 
 
 def test_bound_to_the_given_host_and_port() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as chosen:
-        port = chosen.getsockname()[1]
+    port = free_port()
     with ticked_server(host="127.0.0.1", port=port) as server, socket.create_connection(("127.0.0.1", port)) as client:
         assert server.port == port
         assert client.getpeername() == ("127.0.0.1", port)
