@@ -12,6 +12,7 @@ from soundpost.client import SyncClient
 from soundpost.pusher import PusherError
 from support.browser import Browser
 from support.newcomer import Block, Newcomer, blocks_of
+from support.raw_socket import TIMEOUT
 from support.recipes import (
     COOKBOOK,
     add_webhooks,
@@ -86,7 +87,7 @@ def test_who_types_is_seen_by_the_others_and_stored(browser: Browser, person: Ne
     bob.shows("#typing", "ann is typing …")
     bob.shows("#typing", "")
     assert ann.text("#typing") == ""
-    assert [*httpx.get(f"{person.url}/typed/1").json()] == ["ann"]
+    assert [*httpx.get(f"{person.url}/typed/1", timeout=TIMEOUT).json()] == ["ann"]
 
 
 def test_what_a_page_has_missed_is_there_after_a_reconnect(browser: Browser, person: Newcomer) -> None:
@@ -94,11 +95,11 @@ def test_what_a_page_has_missed_is_there_after_a_reconnect(browser: Browser, per
     page = browser.open(person.url)
     page.shows("h1", "0")
     person.wait_for_subscribers("score", 1)
-    httpx.post(f"{person.url}/goal")
+    httpx.post(f"{person.url}/goal", timeout=TIMEOUT)
     page.shows("h1", "1")
     start = person.end_realtime()
-    httpx.post(f"{person.url}/goal")
-    httpx.post(f"{person.url}/goal")
+    httpx.post(f"{person.url}/goal", timeout=TIMEOUT)
+    httpx.post(f"{person.url}/goal", timeout=TIMEOUT)
     assert page.text("h1") == "1"
     person.type(start)
     come_back(page)
@@ -133,7 +134,7 @@ def test_tenants_do_not_see_each_other(browser: Browser, person: Newcomer) -> No
     page.shows("#state", "waiting")
     other = browser.open(f"{person.url}/globex")
     other.shows("#state", "not yours")
-    httpx.post(f"{person.url}/acme/paid/7")
+    httpx.post(f"{person.url}/acme/paid/7", timeout=TIMEOUT)
     page.shows("#state", "Invoice 7 is paid.")
 
 
@@ -200,4 +201,4 @@ def test_fastapi_writes_down_who_was_here_last(person: Newcomer) -> None:
         person.type(command)
     for name, user in (("user_online", "ann"), ("user_online", "bob"), ("user_offline", "bob")):
         person.tell({"name": name, "user_id": user})
-    assert httpx.get(f"{person.url}/people").json() == {"ann": True, "bob": False}
+    assert httpx.get(f"{person.url}/people", timeout=TIMEOUT).json() == {"ann": True, "bob": False}

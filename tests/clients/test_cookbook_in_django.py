@@ -11,6 +11,7 @@ import pytest
 from support.browser import Browser, Page
 from support.newcomer import PASSWORD, Block, Newcomer, blocks_of
 from support.pages import DOCS
+from support.raw_socket import TIMEOUT
 from support.recipes import (
     COOKBOOK,
     buy_one_of_three,
@@ -117,7 +118,7 @@ def test_a_page_of_django_scores_a_goal_with_the_token(browser: Browser, project
     project.type("python manage.py migrate")
     project.type("python manage.py runserver")
     shown = browser.open(project.url)
-    assert httpx.post(f"{project.url}/goal").status_code == 403
+    assert httpx.post(f"{project.url}/goal", timeout=TIMEOUT).status_code == 403
     assert shown.evaluate(f"{fetch}.then((answer) => answer.status)") == 200
 
 

@@ -17,6 +17,7 @@ from support.browser import Browser
 from support.command_line import CommandLine, command_line
 from support.deployed_proxy import main_file, running_nginx_with
 from support.harness import DEFAULT_APP, RawSocket, until
+from support.raw_socket import TIMEOUT
 from support.redis_process import free_port
 from support.self_signed import self_signed
 from support.supervisor_process import running_supervisor
@@ -56,7 +57,7 @@ def test_a_page_over_nginx_supervisor_and_tls(command_line: CommandLine, web_app
         running_nginx_with(main_file(folder, f"include {written};"), outside),
     ):
         until(serves, lambda: log.read_text(), 30)
-        assert httpx.get(f"https://127.0.0.1:{outside}/up/ready", verify=False).status_code == 200
+        assert httpx.get(f"https://127.0.0.1:{outside}/up/ready", verify=False, timeout=TIMEOUT).status_code == 200
         query = urlencode({"key": DEFAULT_APP.key, "port": outside, "room": "shop", "user": "ann", "tls": ""})
         page = browser.open(f"{web_app.url}/?{query}", "behind nginx", any_certificate=True)
         page.shows("#status", "connected")

@@ -11,6 +11,7 @@ import pytest
 from support.browser import Browser, Page
 from support.example_process import picture, running_example
 from support.harness import until
+from support.raw_socket import TIMEOUT
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +122,9 @@ def test_a_guest_is_sent_to_the_login_and_a_strange_name_is_refused(open_browser
     page = open_browser.open(f"{chat}/rooms/music", profile="guest")
     page.count(".login", 1)
     picture(page, "django-chat-login")
-    answer = httpx.post(f"{chat}/broadcasting/auth", data={"socket_id": "1.2", "channel_name": "presence-rooms.music"})
+    answer = httpx.post(
+        f"{chat}/broadcasting/auth", data={"socket_id": "1.2", "channel_name": "presence-rooms.music"}, timeout=TIMEOUT
+    )
     assert answer.status_code == 403
 
 

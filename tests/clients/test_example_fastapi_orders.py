@@ -9,6 +9,7 @@ import pytest
 
 from support.browser import Browser, Page
 from support.example_process import picture, running_example
+from support.raw_socket import TIMEOUT
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ def test_a_second_tab_and_a_reload_have_the_same(people: Browser, shop: str) -> 
 
 def test_nobody_listens_to_another_s_channel(people: Browser, shop: str) -> None:
     log_in(people, shop, "eve").close()
-    with httpx.Client(base_url=shop) as eve:
+    with httpx.Client(base_url=shop, timeout=TIMEOUT) as eve:
         eve.post("/api/login", json={"name": "eve"}).raise_for_status()
         for channel, status in (("customers.eve", 200), ("customers.ann", 403), ("counter", 403), ("other", 403)):
             form = {"socket_id": "1.2", "channel_name": f"private-{channel}"}

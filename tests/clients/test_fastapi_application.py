@@ -13,6 +13,7 @@ import pytest
 
 from support.clients_js import EchoJs
 from support.harness import DEFAULT_APP, running_server
+from support.raw_socket import TIMEOUT
 from support.uvicorn_process import UvicornProcess, running_uvicorn
 
 
@@ -25,7 +26,7 @@ class Site(NamedTuple):
     def post(self, path: str, socket_id: str = "") -> None:
         """Ask the application to do something, as the page of a connection."""
         headers = {"X-Socket-ID": socket_id} if socket_id else {}
-        httpx.post(f"{self.application.url}{path}", headers=headers).raise_for_status()
+        httpx.post(f"{self.application.url}{path}", headers=headers, timeout=TIMEOUT).raise_for_status()
 
 
 OpenEcho = Callable[[str | None], EchoJs]
@@ -61,7 +62,7 @@ def echo(site: Site) -> Iterator[OpenEcho]:
 
 
 def test_the_options_lead_to_the_server(site: Site) -> None:
-    options = httpx.get(f"{site.application.url}/broadcasting/config").json()
+    options = httpx.get(f"{site.application.url}/broadcasting/config", timeout=TIMEOUT).json()
     with EchoJs(0, "", "ann", **options, auth={"headers": {"Authorization": "Bearer ann"}}) as client:
         client.connected()
         assert (options["wsHost"], options["wsPort"]) == ("127.0.0.1", site.port)

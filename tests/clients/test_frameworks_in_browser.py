@@ -16,6 +16,7 @@ import pytest
 
 from support.browser import Browser
 from support.harness import RunningServer, until
+from support.raw_socket import TIMEOUT
 from support.redis_process import free_port
 
 APPLICATIONS = Path(__file__).parent / "same_page"
@@ -43,7 +44,7 @@ def running_application(name: str, server: RunningServer) -> Iterator[str]:
         def is_up() -> bool:
             assert process.poll() is None, Path(log.name).read_text()
             try:
-                return httpx.get(url).status_code == 200
+                return httpx.get(url, timeout=TIMEOUT).status_code == 200
             except httpx.HTTPError:
                 return False
 

@@ -20,6 +20,7 @@ from support.browser import Browser, Page
 from support.harness import DEFAULT_APP, RunningServer, running_server
 from support.node_process import Report
 from support.publishers import PythonSdk
+from support.raw_socket import TIMEOUT
 from support.relay import running_relay
 
 SECRET = "kept-from-the-page-4f2a"
@@ -235,14 +236,16 @@ def test_the_command_that_is_shown_is_one_that_the_shell_finds(open_playground: 
 
 def test_other_machines_are_not_told_where_the_command_is(server: RunningServer) -> None:
     url = f"http://127.0.0.1:{server.port}/playground/config.json"
-    assert httpx.get(url, headers={"Host": f"192.0.2.1:{server.port}"}).json()["command"] == "soundpost"
-    assert httpx.get(url).json()["command"] != "soundpost"
+    assert (
+        httpx.get(url, headers={"Host": f"192.0.2.1:{server.port}"}, timeout=TIMEOUT).json()["command"] == "soundpost"
+    )
+    assert httpx.get(url, timeout=TIMEOUT).json()["command"] != "soundpost"
 
 
 def test_page_is_not_there_unless_asked_for() -> None:
     with running_server() as plain:
         for path in ("/playground", "/playground/config.json", "/playground/playground.js"):
-            assert httpx.get(f"http://127.0.0.1:{plain.port}{path}").status_code == 404
+            assert httpx.get(f"http://127.0.0.1:{plain.port}{path}", timeout=TIMEOUT).status_code == 404
 
 
 def test_other_sites_cannot_use_the_page_to_publish(server: RunningServer) -> None:
@@ -251,6 +254,7 @@ def test_other_sites_cannot_use_the_page_to_publish(server: RunningServer) -> No
         f"http://127.0.0.1:{server.port}/playground/publish",
         content='{"channel":"playground","event":"forged","data":{}}',
         headers={"Content-Type": "text/plain", "Origin": "https://evil.example"},
+        timeout=TIMEOUT,
     )
     assert answer.status_code == 403
 
@@ -268,7 +272,7 @@ def test_other_sites_cannot_use_the_page_to_publish(server: RunningServer) -> No
 )
 def test_what_is_no_text_is_refused(server: RunningServer, route: str, body: bytes, says: str) -> None:
     url, headers = f"http://127.0.0.1:{server.port}/playground/{route}", {"X-Soundpost-Playground": "1"}
-    answer = httpx.post(url, content=body, headers=headers)
+    answer = httpx.post(url, content=body, headers=headers, timeout=TIMEOUT)
     assert (answer.status_code, answer.json()["error"][: len(says)]) == (422, says)
 
 

@@ -8,6 +8,7 @@ from support.browser import Browser
 from support.newcomer import Newcomer, blocks_of
 from support.newcomer_in_browser import person
 from support.pages import ROOT
+from support.raw_socket import TIMEOUT
 from support.recipes import come_back
 
 __all__ = ["person"]
@@ -18,21 +19,21 @@ def test_a_page_misses_nothing_over_a_restart_and_fetches_again_after_a_gap(brow
     person.follow(*(block for block in blocks_of(ROOT / "docs/resume-js.md") if block.place))
     person.type("flask soundpost start")
     person.type("flask run")
-    httpx.post(f"{person.url}/score")
+    httpx.post(f"{person.url}/score", timeout=TIMEOUT)
     page = browser.open(person.url)
     page.shows("p", "1")
     person.wait_for_subscribers("scores", 1)
-    httpx.post(f"{person.url}/score")
+    httpx.post(f"{person.url}/score", timeout=TIMEOUT)
     page.shows("p", "1 2")
 
     person.type("flask soundpost restart")
-    httpx.post(f"{person.url}/score")
+    httpx.post(f"{person.url}/score", timeout=TIMEOUT)
     page.shows("p", "1 2 3")
     page.evaluate("window.isOld = true")
 
     start = person.end_realtime()  # its history is gone with it
     person.type(start)
-    httpx.post(f"{person.url}/score")
+    httpx.post(f"{person.url}/score", timeout=TIMEOUT)
     come_back(page)
     page.shows("p", "1 2 3 4")
     assert page.evaluate("window.isOld") is None

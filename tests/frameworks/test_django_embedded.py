@@ -11,6 +11,7 @@ import pytest
 
 from support.docs_project import DocsProject
 from support.harness import RawSocket
+from support.raw_socket import TIMEOUT
 from support.uvicorn_process import UvicornProcess, running_uvicorn
 
 OTHER_APP = '[[apps]]\nid = "9"\nkey = "key-of-the-file"\nsecret = "secret-of-the-file"\n'
@@ -93,7 +94,7 @@ def subscribed(site: UvicornProcess) -> RawSocket:
 
 def test_views_and_commands_publish_to_clients_of_the_site(project: DocsProject, site: UvicornProcess) -> None:
     with subscribed(site) as client:
-        assert httpx.get(f"{site.url}/say").status_code == 204
+        assert httpx.get(f"{site.url}/say", timeout=TIMEOUT).status_code == 204
         assert client.read_event() == {"event": "Said", "data": '{"from":"a view"}', "channel": "news"}
         project.run("manage.py", "remind", environ={"SITE": site.url})
         assert client.read_event() == {"event": "Reminder", "data": '{"from":"a command"}', "channel": "news"}
@@ -102,7 +103,7 @@ def test_views_and_commands_publish_to_clients_of_the_site(project: DocsProject,
 
 
 def test_static_files_are_served_in_debug_mode(site: UvicornProcess) -> None:
-    answer = httpx.get(f"{site.url}/static/soundpost/echo.iife.js")
+    answer = httpx.get(f"{site.url}/static/soundpost/echo.iife.js", timeout=TIMEOUT)
     assert (answer.status_code, answer.text[:8]) == (200, "var Echo")
 
 

@@ -21,8 +21,8 @@ from typer.main import get_command
 
 from soundpost.tools.bench.report import BenchReport
 from soundpost.tools.cli.app import app
-from support.cli_process import TIMEOUT, Process, Shell, shell
-from support.harness import RunningServer, running_server
+from support.cli_process import Process, Shell, shell
+from support.harness import TIMEOUT, RunningServer, running_server
 from support.lossy_server import LossyServer, serving
 from support.self_signed import self_signed
 

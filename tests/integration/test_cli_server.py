@@ -13,8 +13,9 @@ from typing import Final
 
 import pytest
 
-from support.cli_process import TIMEOUT, Shell, shell
+from support.cli_process import Shell, shell
 from support.configuration import APP_TABLE
+from support.raw_socket import TIMEOUT
 from support.redis_process import free_port
 
 

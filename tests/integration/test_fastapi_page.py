@@ -17,6 +17,7 @@ from sqlalchemy import create_engine, text
 from soundpost.core.app_settings import WebhookSettings
 from soundpost.wire.signatures import channel_text, sign
 from support.harness import DEFAULT_APP, RawSocket, running_server, until
+from support.raw_socket import TIMEOUT
 from support.uvicorn_process import running_uvicorn
 
 PAGE: Final = (Path(__file__).parents[2] / "docs/fastapi.md").read_text()
@@ -42,7 +43,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def allow(url: str, client: RawSocket, channel: str, **request: Any) -> dict[str, str]:
     """Return the application's response to a page that wants to subscribe."""
     form = {"socket_id": client.socket_id, "channel_name": channel}
-    answer = httpx.post(f"{url}/broadcasting/auth", data=form, **request)
+    answer = httpx.post(f"{url}/broadcasting/auth", data=form, **request, timeout=TIMEOUT)
     answer.raise_for_status()
     found: dict[str, str] = answer.json()
     return found
@@ -62,7 +63,7 @@ def test_an_order_is_shipped(folder: Path, application: str) -> None:
                 auth = allow(site.url, client, "private-orders.7", cookies={"user_id": "1"})
                 subscribe(client, "private-orders.7", auth)
             headers = {"X-Socket-ID": asking.socket_id}
-            assert httpx.post(f"{site.url}/orders/7/ship", headers=headers).is_success
+            assert httpx.post(f"{site.url}/orders/7/ship", headers=headers, timeout=TIMEOUT).is_success
             assert other.read_event()["event"] == "OrderShipped"
             assert not asking.has_input()
             with pytest.raises(httpx.HTTPStatusError, match="403"):
@@ -82,7 +83,7 @@ def test_a_like_reaches_the_handler(folder: Path) -> None:
             subscribe(client, "private-posts.3", {"auth": f"{APP.key}:{sign(APP.secret, text)}"})
             for data in ({"stars": "many"}, {"stars": 5}):
                 client.send_event("client-like", data, channel="private-posts.3")
-            until(lambda: httpx.get(f"{site.url}/likes").json() == [[3, 5, None]], "the like")
+            until(lambda: httpx.get(f"{site.url}/likes", timeout=TIMEOUT).json() == [[3, 5, None]], "the like")
 
 
 @pytest.mark.parametrize("application", ["orders", "orders_sync"])
@@ -99,8 +100,8 @@ def test_an_event_waits_for_the_commit(folder: Path, application: str) -> None:
                 subscribe(client, "private-orders.7", auth)
             headers = {"X-Socket-ID": asking.socket_id}
             url = f"{site.url}/orders/7/ship"
-            assert httpx.post(url, params={"carrier": "unknown"}, headers=headers).status_code == 400
-            assert httpx.post(url, params={"carrier": "DHL"}, headers=headers).is_success
+            assert httpx.post(url, params={"carrier": "unknown"}, headers=headers, timeout=TIMEOUT).status_code == 400
+            assert httpx.post(url, params={"carrier": "DHL"}, headers=headers, timeout=TIMEOUT).is_success
             assert other.read_event() == {
                 "event": "OrderShipped",
                 "data": '{"order_id":7,"carrier":"DHL"}',
@@ -126,15 +127,17 @@ def test_channel_routes(folder: Path) -> None:
         for channel, headers in denied:
             with pytest.raises(httpx.HTTPStatusError, match="403"):
                 allow(site.url, client, channel, headers=headers)
-        answer = httpx.post(f"{site.url}/broadcasting/user-auth", data={"socket_id": client.socket_id}, headers=ann)
+        answer = httpx.post(
+            f"{site.url}/broadcasting/user-auth", data={"socket_id": client.socket_id}, headers=ann, timeout=TIMEOUT
+        )
         assert json.loads(answer.json()["user_data"]) == {"id": "ann", "user_info": {"name": "Ann"}}
 
 
 def test_embedded_mode(folder: Path) -> None:
     with running_uvicorn("live:app") as site:
-        options = httpx.get(f"{site.url}/broadcasting/config").json()
+        options = httpx.get(f"{site.url}/broadcasting/config", timeout=TIMEOUT).json()
         assert (options["wsHost"], options["wsPort"], options["key"]) == ("127.0.0.1", site.port, "live-key")
         with RawSocket.open(site.port, "live-key") as client:
             client.subscribe("news")
-            httpx.post(f"{site.url}/say/hello").raise_for_status()
+            httpx.post(f"{site.url}/say/hello", timeout=TIMEOUT).raise_for_status()
             assert client.read_event() == {"event": "Said", "data": '{"text":"hello"}', "channel": "news"}

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.fleet import SETTLE, Fleet, running_fleet
+from support.fleet import Fleet, running_fleet
 from support.harness import until
 from support.redis_process import RedisServer, running_redis
 from support.redis_relay import relay_in_background
@@ -123,7 +123,7 @@ def test_the_network_between_one_server_and_redis_is_cut(redis: RedisServer) -> 
                 ann.read_waiting()
                 return ("-", "carl") in ann.notices[before:]
 
-            until(carl_has_left, "carl leaves", seconds=SETTLE)
+            until(carl_has_left, "carl leaves")
             relay.mend()
 
             all_is_well(fleet, [])
@@ -159,7 +159,7 @@ def test_a_server_is_frozen_beyond_its_lease_and_resumed(fleet: Fleet) -> None:
         ann.read_waiting()
         return ("-", "carl") in ann.notices[before:]
 
-    until(carl_has_left, "carl leaves", seconds=SETTLE)
+    until(carl_has_left, "carl leaves")
     os.kill(fleet[2].pid, signal.SIGCONT)
 
     all_is_well(fleet, [])

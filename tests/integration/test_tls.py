@@ -23,6 +23,7 @@ from soundpost.wire.frames import CLOSE
 from soundpost.wire.signatures import signed_query
 from support.deployed_proxy import TlsSocket
 from support.harness import DEFAULT_APP, RawSocket, client_frame, running_server
+from support.raw_socket import TIMEOUT
 from support.self_signed import self_signed
 from support.ticked_server import ticked_server
 
@@ -39,7 +40,7 @@ async def test_publish_and_subscribe_over_tls_large_events_whole(certificate: tu
     with running_server(tls=tls) as server:
         async with (
             connect(f"wss://127.0.0.1:{server.port}/app/app-key?protocol=7", ssl=trust) as client,
-            httpx.AsyncClient(base_url=f"https://127.0.0.1:{server.port}", verify=trust) as api,
+            httpx.AsyncClient(base_url=f"https://127.0.0.1:{server.port}", verify=trust, timeout=TIMEOUT) as api,
         ):
             assert json.loads(await client.recv())["event"] == "pusher:connection_established"
             await client.send(json.dumps({"event": "pusher:subscribe", "data": {"channel": "a"}}))
@@ -68,7 +69,7 @@ async def test_a_client_that_reads_late_over_tls_gets_every_event_whole_and_in_o
             connect(
                 f"wss://127.0.0.1:{server.port}/app/app-key?protocol=7", ssl=trust, max_queue=1, ping_interval=None
             ) as client,
-            httpx.AsyncClient(base_url=f"https://127.0.0.1:{server.port}", verify=trust) as api,
+            httpx.AsyncClient(base_url=f"https://127.0.0.1:{server.port}", verify=trust, timeout=TIMEOUT) as api,
         ):
             await client.recv()
             await client.send(json.dumps({"event": "pusher:subscribe", "data": {"channel": "a"}}))

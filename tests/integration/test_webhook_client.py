@@ -18,7 +18,8 @@ from soundpost.server.webhooks.answers import Answer
 from soundpost.server.webhooks.http_client import HttpClient
 from soundpost.server.webhooks.over_http import DeferredClient
 from support.certificates import Authority, Certificate
-from support.webhook_caller import NAMES, TIMEOUT, calling, peer
+from support.raw_socket import TIMEOUT
+from support.webhook_caller import NAMES, calling, peer
 from support.webhook_receiver import Receiver, receiver
 
 

@@ -14,7 +14,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Final
 
-TIMEOUT: Final = 20
+from support.raw_socket import TIMEOUT
+
 _PLACEHOLDER: Final = "the secret of app 1 is a placeholder"
 
 
@@ -49,7 +50,7 @@ class Process:
             try:
                 line = lines.get(timeout=TIMEOUT)
             except queue.Empty:
-                raise AssertionError(f"no line with {pattern!r} within {TIMEOUT} s, but: {seen}") from None
+                raise AssertionError(f"no line with {pattern!r} within {TIMEOUT:.0f} s, but: {seen}") from None
             if line is None:
                 lines.put(None)
                 raise AssertionError(f"the output ended without {pattern!r}: {seen}, {self.rest_of_err()}")
@@ -65,7 +66,7 @@ class Process:
             try:
                 line = self._err.get(timeout=TIMEOUT)
             except queue.Empty:
-                raise AssertionError(f"no line with {pattern!r} within {TIMEOUT} s, but: {before}") from None
+                raise AssertionError(f"no line with {pattern!r} within {TIMEOUT:.0f} s, but: {before}") from None
             if line is None:
                 raise AssertionError(f"the log ended without {pattern!r}: {before}")
             found = re.search(pattern, line)

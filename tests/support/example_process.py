@@ -16,6 +16,7 @@ import httpx
 
 from support.browser import Page
 from support.harness import until
+from support.raw_socket import TIMEOUT
 from support.redis_process import free_port
 
 ROOT: Final = Path(__file__).parents[2]
@@ -37,8 +38,8 @@ def running_example(name: str, **variables: str) -> Iterator[str]:
         def is_up() -> bool:
             assert process.poll() is None, Path(log.name).read_text()
             try:  # the page is of use once the realtime server is there too
-                httpx.get(f"http://127.0.0.1:{soundpost_port}/up")
-                return httpx.get(url, follow_redirects=True).status_code == 200
+                httpx.get(f"http://127.0.0.1:{soundpost_port}/up", timeout=TIMEOUT)
+                return httpx.get(url, follow_redirects=True, timeout=TIMEOUT).status_code == 200
             except httpx.HTTPError:
                 return False
 

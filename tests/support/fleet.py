@@ -12,9 +12,6 @@ from soundpost.core.app_settings import AppSettings
 from support.crowd import Event, join
 from support.harness import DEFAULT_APP, RunningServer, running_server, until
 
-SETTLE = 20.0
-"""Seconds in which servers must agree after a fault: a lease, and what follows from its end."""
-
 
 class Fleet:
     """``servers``, by their number, and the clients that a test has on them."""
@@ -71,7 +68,7 @@ class Fleet:
                 and all(client.members == {c: truth[c] for c in client.members} for client in self.clients)
             )
 
-        until(agreed, lambda: self._differences(servers, truth), seconds=SETTLE)
+        until(agreed, lambda: self._differences(servers, truth))
 
     def _differences(self, servers: Sequence[RunningServer], truth: dict[str, set[str]]) -> str:
         views = [(_users(server), _subscriptions(server)) for server in servers]
@@ -80,7 +77,7 @@ class Fleet:
     def check_reach(self, channel: str, name: str) -> None:
         """Whatever is published on any server comes to all subscribers, once."""
         for number, server in enumerate(self.servers):
-            until(lambda server=server: server.publish("x", "e").body == b"{}", "events flow", SETTLE)  # type: ignore[misc]
+            until(lambda server=server: server.publish("x", "e").body == b"{}", "events flow")  # type: ignore[misc]
             assert server.publish(channel, f"{name} {number}").body == b"{}"
         for client in self.clients:
             if channel in client.channels:
@@ -136,7 +133,7 @@ class Member:
             self.read_waiting()
             return set(expected) <= set(self.names(channel))
 
-        until(came, lambda: f"{expected}, but there are {self.names(channel)}", seconds=SETTLE)
+        until(came, lambda: f"{expected}, but there are {self.names(channel)}")
         names = self.names(channel)
         assert len(names) == len(set(names)), names
 

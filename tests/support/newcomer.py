@@ -27,6 +27,7 @@ from soundpost.wire.webhook_request import webhook_headers
 from support.docs_project import clean_environment
 from support.ending import end
 from support.harness import until
+from support.raw_socket import TIMEOUT
 from support.redis_process import free_port
 
 PACKAGES: Final = Path(__file__).parents[1] / "clients/node_modules"
@@ -133,7 +134,9 @@ class Newcomer:
     def backend(self) -> Pusher:
         """Return a client of the HTTP API, with the credentials in ``soundpost.toml``."""
         app = self.app()
-        return Pusher(app["id"], app["key"], app["secret"], host="127.0.0.1", port=self.realtime, ssl=False)
+        return Pusher(
+            app["id"], app["key"], app["secret"], host="127.0.0.1", port=self.realtime, ssl=False, timeout=TIMEOUT
+        )
 
     def tell(self, *events: dict[str, Any]) -> None:
         """Send events to the webhook endpoint of the site, as the server does."""
@@ -142,7 +145,7 @@ class Newcomer:
         ).encode()
         app = self.app()
         headers = webhook_headers(app["key"], app["secret"], body, "0", {})
-        answer = httpx.post(f"{self.url}/broadcasting/webhooks", content=body, headers=headers)
+        answer = httpx.post(f"{self.url}/broadcasting/webhooks", content=body, headers=headers, timeout=TIMEOUT)
         assert answer.status_code == 200, answer.text
 
     def wait_for_subscribers(self, channel: str, number: int) -> None:
@@ -207,7 +210,7 @@ class Newcomer:
         def answers() -> bool:
             assert process.poll() is None, f"{command}: {log.read_text()}"
             try:
-                return not url or httpx.get(url).status_code > 0
+                return not url or httpx.get(url, timeout=TIMEOUT).status_code > 0
             except httpx.HTTPError:
                 return False
 

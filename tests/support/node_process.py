@@ -11,9 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from support.raw_socket import TIMEOUT
+
 SCRIPTS: Final = Path(__file__).parents[1] / "clients" / "node"
-TIMEOUT: Final = 20.0
-"""Seconds until something that should happen counts as missing: far more than it takes."""
 
 Report = dict[str, Any]
 

@@ -9,6 +9,7 @@ import pusher
 from pusher.errors import PusherBadAuth, PusherBadRequest, PusherBadStatus, PusherForbidden
 
 from support.node_process import NodeError, NodeProcess
+from support.raw_socket import TIMEOUT
 
 MASTER_KEY: Final = "6zNGX9gRWFYBqGFxsZGtXnsWb3S9cIWEX0BNYyLTcLM="
 """``encryption_master_key_base64`` of the applications in the tests."""
@@ -55,7 +56,14 @@ class PythonSdk:
 
     def __init__(self, port: int, app_id: str, key: str, secret: str) -> None:
         self._sdk = pusher.Pusher(
-            app_id, key, secret, host="127.0.0.1", port=port, ssl=False, encryption_master_key_base64=MASTER_KEY
+            app_id,
+            key,
+            secret,
+            host="127.0.0.1",
+            port=port,
+            ssl=False,
+            timeout=TIMEOUT,
+            encryption_master_key_base64=MASTER_KEY,
         )
 
     def trigger(

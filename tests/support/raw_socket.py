@@ -19,7 +19,9 @@ from soundpost.core.app_settings import AppSettings
 from soundpost.wire.frames import CLOSE, CONTINUATION, TEXT, parse_close, unmask
 from soundpost.wire.signatures import signed_query
 
-TIMEOUT: Final = 20.0
+TIMEOUT: Final = 60.0
+"""Seconds until something that should happen counts as missing. It is far more than anything takes, with a machine that
+stands still for seconds and with the 15 s that pusher-js waits before another attempt to connect."""
 DEFAULT_APP: Final = AppSettings(id="1", key="app-key", secret="app-secret")
 MASK: Final = b"\x37\xfa\x21\x3d"
 WEBSOCKET_KEY: Final = base64.b64encode(bytes(range(16))).decode()

@@ -15,6 +15,7 @@ from support.browser import Browser, Page
 from support.harness import until
 from support.newcomer import PACKAGES, Newcomer, blocks_of, newcomer
 from support.pages import DOCS
+from support.raw_socket import TIMEOUT
 
 COOKBOOK: Final = DOCS / "cookbook"
 
@@ -99,6 +100,7 @@ def post_expired_token(person: Newcomer, headers: dict[str, str]) -> int:
         f"{person.url}/broadcasting/auth",
         headers={"Authorization": "Bearer ann:1:00"} | headers,
         data={"socket_id": "1.2", "channel_name": "private-inbox.ann"},
+        timeout=TIMEOUT,
     ).status_code
 
 

@@ -7,13 +7,11 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Final
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
-TIMEOUT: Final = 20.0
-"""Seconds until something that should happen counts as missing."""
+from support.raw_socket import TIMEOUT
 
 
 class ScriptedConnection:

@@ -13,8 +13,8 @@ from typing import Final
 from soundpost.server.webhooks.addresses import Resolver
 from soundpost.server.webhooks.answers import Answer
 from soundpost.server.webhooks.http_client import HttpClient
+from support.raw_socket import TIMEOUT
 
-TIMEOUT: Final = 10.0
 NAMES: Final = {
     "hooks.test": ["127.0.0.1"],
     "twice.test": ["127.0.0.2", "127.0.0.1"],

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { chromium } from 'playwright-core';
 import { options, serve } from './lines.mjs';
 
-const TIMEOUT = 20_000;
+const TIMEOUT = 60_000;
 const browser = await chromium.launch({
   executablePath: options.executable,
   headless: true,
