@@ -44,7 +44,9 @@ def test_a_page_over_nginx_supervisor_and_tls(command_line: CommandLine, web_app
         assert done.exit_code == 0, done.stderr
     written = next(path for path in (folder / "root/etc/nginx").rglob("*soundpost*") if path.is_file())
     backend = Broadcaster()
-    backend.configure(app_id=DEFAULT_APP.id, key=DEFAULT_APP.key, secret=DEFAULT_APP.secret, port=inside)
+    backend.configure(
+        app_id=DEFAULT_APP.id, key=DEFAULT_APP.key, secret=DEFAULT_APP.secret, port=inside, timeout=TIMEOUT
+    )
 
     def serves() -> bool:
         with suppress(OSError, EOFError, AssertionError):

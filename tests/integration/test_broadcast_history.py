@@ -18,6 +18,7 @@ from soundpost.errors import ConfigurationError, PayloadError, RequestError
 from soundpost.wire.signatures import channel_text, sign
 from support.harness import DEFAULT_APP, RunningServer, running_server
 from support.misbehaving_server import answer, answering, misbehaving
+from support.raw_socket import TIMEOUT
 from support.redis_process import free_port
 
 KEY = base64.b64encode(b"k" * 32).decode()
@@ -33,7 +34,7 @@ def server() -> Iterator[RunningServer]:
 
 def for_server(port: int, **options: Any) -> Broadcaster:
     broadcaster = Broadcaster()
-    broadcaster.configure(app_id=APP.id, key=APP.key, secret=APP.secret, port=port, timeout=2, **options)
+    broadcaster.configure(app_id=APP.id, key=APP.key, secret=APP.secret, port=port, timeout=TIMEOUT, **options)
     return broadcaster
 
 

@@ -13,6 +13,7 @@ import msgspec
 from soundpost.core.app_settings import HistorySettings
 from soundpost.wire.signatures import channel_text, sign
 from support.harness import DEFAULT_APP, running_server
+from support.raw_socket import PATIENCE
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -35,7 +36,7 @@ def test_the_reference_of_broadcasting_is_a_program_that_works(tmp_path: Path) -
         url = f"http://{DEFAULT_APP.key}:{DEFAULT_APP.secret}@127.0.0.1:{server.port}/apps/{DEFAULT_APP.id}"
         done = subprocess.run(
             [sys.executable, str(program)],
-            env={**os.environ, "SOUNDPOST_URL": url},
+            env={**os.environ, **PATIENCE, "SOUNDPOST_URL": url},
             capture_output=True,
             text=True,
             check=False,

@@ -11,10 +11,13 @@ import uvloop
 from soundpost.broadcasting.drivers.http import HttpDriver
 from soundpost.broadcasting.settings import ConnectionSettings
 from support.harness import RunningServer
+from support.raw_socket import TIMEOUT
 
 
 def test_nothing_is_left_open_when_a_loop_ends(server: RunningServer) -> None:
-    driver = HttpDriver(ConnectionSettings(app_id="1", key="app-key", secret="app-secret", port=server.port))
+    driver = HttpDriver(
+        ConnectionSettings(app_id="1", key="app-key", secret="app-secret", port=server.port, timeout=TIMEOUT)
+    )
     gc.collect()  # what other tests left
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ResourceWarning)

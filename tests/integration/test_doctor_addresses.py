@@ -13,13 +13,13 @@ from support.doctor_stage import (
     both,
     codes,
     examined,
-    impatient_stage,
     place,
     scene,
     scenes_of,
+    trusted_stage,
 )
 
-__all__ = ["impatient_stage"]
+__all__ = ["trusted_stage"]
 
 
 @scene("wrong-address-in-backend", "a backend with another port than the server's, on which nothing listens")

@@ -18,19 +18,20 @@ from support.doctor_stage import (
     both,
     codes,
     examined,
-    impatient_stage,
     place,
     plan,
     scene,
     scenes_of,
+    silent,
+    trusted_stage,
 )
 
-__all__ = ["impatient_stage"]
+__all__ = ["trusted_stage"]
 
 
 def ssh(sock: socket.socket) -> None:
     sock.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
-    time.sleep(1)
+    silent(sock)
 
 
 def hang_up(sock: socket.socket) -> None:
@@ -54,6 +55,7 @@ def _(on: Stage) -> CheckPlan:
 
 @scene("tcp-timeout", "a port whose packets are dropped")
 def _(on: Stage) -> CheckPlan:
+    on.await_no_event()
     return plan(place(on.dropping_port()))
 
 
@@ -97,7 +99,8 @@ def _(on: Stage) -> CheckPlan:
 
 @scene("tls-timeout", "https to a program that accepts and says nothing")
 def _(on: Stage) -> CheckPlan:
-    return plan(place(on.raw(lambda sock: time.sleep(4)), "https"))
+    on.await_no_event()
+    return plan(place(on.raw(silent), "https"))
 
 
 @scene("tls-name-unknown", "an Nginx that knows no site of this name (ssl_reject_handshake)")
@@ -165,7 +168,8 @@ def _(on: Stage) -> CheckPlan:
 
 @scene("http-timeout", "a program that takes requests and does not answer")
 def _(on: Stage) -> CheckPlan:
-    return plan(place(on.raw(lambda sock: time.sleep(5))))
+    on.await_no_answer()
+    return plan(place(on.raw(silent)))
 
 
 @scene("http-connection-closed", "an Nginx with 'return 444'")

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from soundpost.tools.doctor import CheckPlan
-from support.doctor_stage import Stage, assert_named, examined, impatient_stage, place, plan
+from support.doctor_stage import Stage, assert_named, examined, place, plan, trusted_stage
 from support.harness import DEFAULT_APP, RawSocket, RunningServer, upgrade_request
 
-__all__ = ["impatient_stage"]
+__all__ = ["trusted_stage"]
 
 SetUp = Callable[[Stage, RunningServer], CheckPlan]
 

@@ -28,19 +28,20 @@ from support.doctor_stage import (
     both,
     codes,
     examined,
-    impatient_stage,
     place,
     plan,
     scene,
     scenes_of,
+    trusted_stage,
 )
 from support.harness import DEFAULT_APP
+from support.raw_socket import TIMEOUT
 from support.redis_process import running_redis
 
 _PUBLISH_ONLY_INSIDE = f"location /app/ {{ proxy_pass http://UPSTREAM; {FORWARDED} }}"
 
 
-__all__ = ["impatient_stage"]
+__all__ = ["trusted_stage"]
 
 
 def app(**changes: object) -> AppSettings:
@@ -51,7 +52,7 @@ HELLO = '{"event":"pusher:connection_established","data":"{\\"socket_id\\":\\"1.
 SUBSCRIBED = '{"event":"pusher_internal:subscription_succeeded","channel":"soundpost-doctor","data":"{}"}'
 
 
-def websocket(on: Stage, *says: str, patience: float = 10) -> int:
+def websocket(on: Stage, *says: str, patience: float = TIMEOUT) -> int:
     """A WebSocket server that says one thing after the other, each to a message, then waits and says goodbye."""
 
     def handle(connection: ServerConnection) -> None:
@@ -106,6 +107,7 @@ def _(on: Stage) -> CheckPlan:
 
 @scene("no-connection-established", "a WebSocket server that says nothing")
 def _(on: Stage) -> CheckPlan:
+    on.await_no_answer()
     return plan(place(websocket(on)))
 
 
@@ -116,17 +118,19 @@ def _(on: Stage) -> CheckPlan:
 
 @scene("subscription-failed", "a server that greets, and does not hear what comes after it")
 def _(on: Stage) -> CheckPlan:
+    on.await_no_answer()
     return plan(place(websocket(on, HELLO)))
 
 
 @scene("no-pong", "a server that does not answer pings")
 def _(on: Stage) -> CheckPlan:
+    on.await_no_answer()
     return plan(place(websocket(on, HELLO, SUBSCRIBED)))
 
 
 @scene("idle-connection-closed", "a server that ends silent connections itself (--slow)")
 def _(on: Stage) -> CheckPlan:
-    return plan(place(websocket(on, HELLO, SUBSCRIBED, '{"event":"pusher:pong"}', patience=0.5)), slow=True)
+    return plan(place(websocket(on, HELLO, SUBSCRIBED, '{"event":"pusher:pong"}', patience=4)), slow=True)
 
 
 @scene("api-refused", "an API that answers 500")
@@ -235,11 +239,13 @@ def _(on: Stage) -> CheckPlan:
 
 @scene("event-not-delivered", "browsers and backend at two servers that know nothing of each other")
 def _(on: Stage) -> CheckPlan:
+    on.await_no_event()
     return both(place(on.server.port), place(on.start().port))
 
 
 @scene("nodes-not-clustered", "an Nginx before two servers without a common Redis")
 def _(on: Stage) -> CheckPlan:
+    on.await_no_event()
     others = [on.server.port, on.start().port]
     servers = " ".join(f"server 127.0.0.1:{port};" for port in others)
     port = on.nginx(f"location / {{ proxy_pass http://nodes; {FORWARDED} }}", http=f"upstream nodes {{ {servers} }}")

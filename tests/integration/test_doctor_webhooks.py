@@ -14,12 +14,12 @@ from soundpost.config.settings import ServerSettings, Settings
 from soundpost.core.app_settings import WebhookSettings
 from soundpost.tools.doctor import CheckPlan, Examination, webhook_faults
 from soundpost.tools.doctor.base_url import parse_base_url
-from support.doctor_stage import PAGE, Scene, Stage, codes, examined, impatient_stage, place, scene, scenes_of
+from support.doctor_stage import PAGE, Scene, Stage, codes, examined, place, scene, scenes_of, silent, trusted_stage
 from support.harness import DEFAULT_APP
 from support.misbehaving_server import answer, answering, misbehaving
 from support.webhook_site import running_site
 
-__all__ = ["impatient_stage"]
+__all__ = ["trusted_stage"]
 
 SITE: list[int] = []
 """Port of the sites of Django and Flask, while they run."""
@@ -67,6 +67,7 @@ def _(on: Stage) -> CheckPlan:
 
 @scene("webhook-unreachable", "a port whose packets are dropped")
 def _(on: Stage) -> CheckPlan:
+    on.await_no_event()
     return told(f"http://127.0.0.1:{on.dropping_port()}/hook")
 
 
@@ -214,17 +215,12 @@ def _(on: Stage) -> CheckPlan:
 
 @scene("webhook-answer-slow", "an endpoint that needs a third of its time")
 def _(on: Stage) -> CheckPlan:
-    return told(f"http://localhost:{on.raw(late)}/hook", timeout=1)
-
-
-def silent(sock: socket.socket) -> None:
-    while sock.recv(65_536):
-        pass
+    return told(f"http://localhost:{on.raw(late)}/hook", timeout=6)
 
 
 def late(sock: socket.socket) -> None:
     sock.recv(65_536)
-    time.sleep(0.3)
+    time.sleep(2)
     sock.sendall(answer(200))
 
 

@@ -18,6 +18,7 @@ from soundpost.contrib import sending
 from soundpost.errors import BroadcastError, ConfigurationError, QueueError
 from support.harness import DEFAULT_APP, RunningServer, until
 from support.queue_worker import broadcasting_by
+from support.raw_socket import TIMEOUT
 from support.redis_process import RedisServer, free_port, running_redis
 
 
@@ -32,7 +33,7 @@ def worker_settings(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> I
     """The workers of these tests are in this process: they send through the default broadcaster."""
     monkeypatch.setattr(broadcast, "_settings", None)
     app = DEFAULT_APP
-    broadcast.configure(app_id=app.id, key=app.key, secret=app.secret, port=server.port)
+    broadcast.configure(app_id=app.id, key=app.key, secret=app.secret, port=server.port, timeout=TIMEOUT)
     yield
     broadcast.close()
     broadcast._drivers = broadcast._delivery = None

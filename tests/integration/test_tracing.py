@@ -35,6 +35,7 @@ from soundpost.webhooks.endpoint import WebhookEndpoint
 from soundpost.wire.signatures import sign
 from support.harness import DEFAULT_APP, running_server
 from support.misbehaving_server import MisbehavingServer, answer, answering, misbehaving
+from support.raw_socket import TIMEOUT
 from support.redis_process import free_port
 
 SECRET = "very-s3cret"
@@ -79,7 +80,7 @@ def make(server: MisbehavingServer) -> Iterator[Callable[..., Broadcaster]]:
 
     def make(**options: Any) -> Broadcaster:
         broadcaster = Broadcaster()
-        broadcaster.configure({**APP, "port": server.port, **options})
+        broadcaster.configure({**APP, "port": server.port, "timeout": TIMEOUT, **options})
         made.append(broadcaster)
         return broadcaster
 

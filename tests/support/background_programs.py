@@ -12,7 +12,7 @@ from typing import Final
 
 from support.ending import end
 from support.harness import DEFAULT_APP, RunningServer
-from support.raw_socket import TIMEOUT
+from support.raw_socket import PATIENCE, TIMEOUT
 
 TESTS: Final = Path(__file__).parents[1]
 EVENTS: Final = 10
@@ -36,6 +36,7 @@ def environment(port: int, **more: str) -> dict[str, str]:
     """Where the server is, as applications are told."""
     return {
         **os.environ,
+        **PATIENCE,
         "PYTHONPATH": str(TESTS),
         "SOUNDPOST_URL": f"http://{DEFAULT_APP.key}:{DEFAULT_APP.secret}@127.0.0.1:{port}/apps/{DEFAULT_APP.id}",
         "SOUNDPOST_DELIVER": "background",

@@ -14,6 +14,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
+from support.raw_socket import PATIENCE
+
 DOCS: Final = Path(__file__).parents[2] / "docs"
 _BLOCK: Final = re.compile(
     r"^```\w+\n(?:# |// |<!-- |/\* )(?P<path>[\w./-]+\.\w+)\b[^\n]*\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL
@@ -79,8 +81,8 @@ class DocsProject:
 
 
 def clean_environment() -> dict[str, str]:
-    """Return the environment of a shell in which nothing was set for Soundpost or a framework."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(_INHERITED)}
+    """Return the environment of a shell in which nothing was set for Soundpost or a framework, but for patience."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_INHERITED)} | PATIENCE
 
 
 def count_of_tests(text: str) -> int:

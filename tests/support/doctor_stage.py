@@ -20,6 +20,7 @@ from soundpost.tools.doctor.base_url import BaseUrl, parse_base_url
 from support.certificates import Authority, Certificate
 from support.harness import DEFAULT_APP, RunningServer, running_server, until
 from support.nginx_process import temporary_paths
+from support.raw_socket import TIMEOUT
 from support.redis_process import free_port
 
 _CONFIGURATION: Final = """\
@@ -49,6 +50,12 @@ FORWARDED: Final = """
 """
 """What a location of Nginx needs."""
 Serve = Callable[[socket.socket], None]
+
+
+def silent(sock: socket.socket) -> None:
+    """Say nothing until the client goes."""
+    while sock.recv(65_536):
+        pass
 
 
 class Stage:
@@ -170,6 +177,14 @@ class Stage:
 
         return self.raw(serve)
 
+    def await_no_event(self) -> None:
+        """Let the doctor wait for a moment only for a connection or an event: it never comes."""
+        timeouts.CONNECT = 1.5
+
+    def await_no_answer(self) -> None:
+        """Let the doctor wait for a moment only for an answer or a message: it never comes."""
+        timeouts.ANSWER = 1.5
+
     def free_port(self) -> int:
         """A port for a server that is started later."""
         return free_port()
@@ -273,10 +288,10 @@ def stage(folder: Path, server: RunningServer) -> Iterator[Stage]:
 
 
 @pytest.fixture(name="on")
-def impatient_stage(tmp_path: Path, server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    """A stage on which nothing is waited for long, whose authority is trusted."""
-    monkeypatch.setattr(timeouts, "CONNECT", 1.5)
-    monkeypatch.setattr(timeouts, "ANSWER", 2.5)
+def trusted_stage(tmp_path: Path, server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """A stage whose authority is trusted, on which a machine that stands still for seconds is no fault."""
+    monkeypatch.setattr(timeouts, "CONNECT", TIMEOUT)
+    monkeypatch.setattr(timeouts, "ANSWER", TIMEOUT)
     with stage(tmp_path, server) as made:
         monkeypatch.setenv("SSL_CERT_FILE", str(made.authority.file))
         yield made

@@ -16,7 +16,7 @@ import httpx
 
 from support.browser import Page
 from support.harness import until
-from support.raw_socket import TIMEOUT
+from support.raw_socket import PATIENCE, TIMEOUT
 from support.redis_process import free_port
 
 ROOT: Final = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ def running_example(name: str, **variables: str) -> Iterator[str]:
     """Run ``examples/NAME/start``, with more environment variables; give its site's address once that answers."""
     port, soundpost_port = free_port(), free_port()
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("SOUNDPOST_")}
-    environ = {**inherited, "PORT": str(port), "SOUNDPOST_PORT": str(soundpost_port), **variables}
+    environ = {**inherited, **PATIENCE, "PORT": str(port), "SOUNDPOST_PORT": str(soundpost_port), **variables}
     with tempfile.NamedTemporaryFile(prefix="soundpost-example-", suffix=".log") as log:
         process = subprocess.Popen([ROOT / "examples" / name / "start"], env=environ, stdout=log, stderr=log)
         url = f"http://127.0.0.1:{port}"

@@ -16,6 +16,7 @@ from typing import Final
 from soundpost import Broadcaster
 from support.ending import end
 from support.harness import DEFAULT_APP, until
+from support.raw_socket import PATIENCE
 
 TESTS: Final = Path(__file__).parents[1]
 
@@ -38,6 +39,7 @@ def running_worker(folder: Path, *command: str, port: int, redis_url: str) -> It
     """Run ``python -m command`` as a worker that sends to the server at ``port``. Ended by its pid."""
     environ = {
         **os.environ,
+        **PATIENCE,
         "PYTHONPATH": str(TESTS),
         "REDIS_URL": redis_url,
         "SOUNDPOST_APP_ID": DEFAULT_APP.id,

@@ -22,6 +22,8 @@ from soundpost.wire.signatures import signed_query
 TIMEOUT: Final = 60.0
 """Seconds until something that should happen counts as missing. It is far more than anything takes, with a machine that
 stands still for seconds and with the 15 s that pusher-js waits before another attempt to connect."""
+PATIENCE: Final = {"SOUNDPOST_TIMEOUT": f"{TIMEOUT:.0f}"}
+"""Environment of an application that is to publish to a server of the tests however long that takes."""
 DEFAULT_APP: Final = AppSettings(id="1", key="app-key", secret="app-secret")
 MASK: Final = b"\x37\xfa\x21\x3d"
 WEBSOCKET_KEY: Final = base64.b64encode(bytes(range(16))).decode()

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from support.ending import end
-from support.raw_socket import TIMEOUT
+from support.raw_socket import PATIENCE, TIMEOUT
 
 
 class UvicornProcess(NamedTuple):
@@ -54,7 +54,7 @@ def running_uvicorn(
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
-            env={**os.environ, "PYTHONPATH": path, **(environ or {})},
+            env={**os.environ, **PATIENCE, "PYTHONPATH": path, **(environ or {})},
         )
         assert process.stdin is not None
         assert process.stdout is not None
