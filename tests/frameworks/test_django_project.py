@@ -267,7 +267,7 @@ def test_the_tag_tells_where_to_connect() -> None:
         "wsPort": 8080,
         "wssPort": 8080,
         "forceTLS": False,
-        "enabledTransports": ["ws", "wss"],
+        "enabledTransports": ["ws"],
         "namespace": False,
         "authEndpoint": "/broadcasting/auth",
         "userAuthentication": {"endpoint": "/broadcasting/user-auth", "headers": {}},

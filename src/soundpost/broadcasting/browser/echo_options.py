@@ -48,14 +48,18 @@ def echo_options(
         host, ports = _without_port(request_host), _ports(request_host)
     elif settings.public.host is None and request_host and is_internal(host):
         host = _without_port(request_host)
+    uses_tls = browser.scheme == "https"
+    # With "wss", pusher-js tries TLS where "ws" was not answered within 2 s. At a port without TLS this can only fail,
+    # and a server that is slow at that moment gets a second connection of each page.
+    has_port_for_tls = uses_tls or ports[0] != ports[1]
     options: dict[str, Any] = {
         "broadcaster": "reverb",
         "key": browser.key,
         "wsHost": host,
         "wsPort": ports[0],
         "wssPort": ports[1],
-        "forceTLS": browser.scheme == "https",
-        "enabledTransports": ["ws", "wss"],
+        "forceTLS": uses_tls,
+        "enabledTransports": ["ws", "wss"] if has_port_for_tls else ["ws"],
         "namespace": False,
         "authEndpoint": auth_endpoint,
         "userAuthentication": {"endpoint": user_auth_endpoint, "headers": {}},
