@@ -159,7 +159,7 @@ def test_one_application_sends_to_several_apps(
         clients = [stack.enter_context(SyncClient(f"http://127.0.0.1:{person.realtime}", key)) for key in keys]
         heard = [client.subscribe(channel) for client in clients]
         person.type("python send.py")
-        assert [subscription.next(timeout=20).data for subscription in heard] == [told] * len(keys)
+        assert [subscription.next(timeout=TIMEOUT).data for subscription in heard] == [told] * len(keys)
         for block in blocks.values():
             if block.language == "sh":  # how many old pages are open
                 person.follow(block)
@@ -179,7 +179,7 @@ def test_a_new_secret_is_valid_at_once_and_nobody_is_disconnected(person: Newcom
         with pytest.raises(PusherError):
             old.trigger("orders", "OrderPaid", {"id": 6})
         person.backend().trigger("orders", "OrderPaid", {"id": 7})
-        assert orders.next(timeout=20).data == {"id": 7}
+        assert orders.next(timeout=TIMEOUT).data == {"id": 7}
 
 
 def test_an_app_is_added_while_the_server_runs(person: Newcomer) -> None:
@@ -192,7 +192,7 @@ def test_an_app_is_added_while_the_server_runs(person: Newcomer) -> None:
         with SyncClient(f"http://127.0.0.1:{person.realtime}", "another-key") as other:
             other.subscribe("orders")
         person.backend().trigger("orders", "OrderPaid", {"id": 7})
-        assert orders.next(timeout=20).data == {"id": 7}
+        assert orders.next(timeout=TIMEOUT).data == {"id": 7}
 
 
 def test_fastapi_writes_down_who_was_here_last(person: Newcomer) -> None:

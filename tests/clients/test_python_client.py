@@ -11,6 +11,7 @@ from soundpost.errors import ProtocolError, RequestError, SubscriptionError
 from support.cli_process import shell
 from support.harness import DEFAULT_APP, RunningServer
 from support.publishers import MASTER_KEY, PythonSdk
+from support.raw_socket import TIMEOUT
 from support.web_app import WebApp
 
 KEY, SECRET = DEFAULT_APP.key, DEFAULT_APP.secret
@@ -30,7 +31,7 @@ async def test_the_application_says_who_it_is(server: RunningServer, web_app: We
         assert room.me == Member("ann", {"name": "Ann Ångström"})
         orders = await client.subscribe("private-orders")
         python_sdk.trigger("private-orders", "shipped", {"id": 1})
-        assert (await orders.next(timeout=10)).data == {"id": 1}
+        assert (await orders.next(timeout=TIMEOUT)).data == {"id": 1}
 
 
 async def test_a_cookie_is_as_good_as_a_token(server: RunningServer, web_app: WebApp) -> None:
@@ -62,7 +63,7 @@ async def test_signed_in_by_the_application(server: RunningServer, web_app: WebA
         user = await client.sign_in()
         assert (user.id, user.info) == ("ann", {"name": "Ann Ångström"})
         python_sdk.send_to_user("ann", "hello", {"n": 1})
-        assert (await user.next(timeout=10)).data == {"n": 1}
+        assert (await user.next(timeout=TIMEOUT)).data == {"n": 1}
         room = await client.subscribe("presence-signed-in")
         assert room.me == Member("ann", {"name": "Ann Ångström"})
 
@@ -82,7 +83,7 @@ async def test_encrypted_events_are_read_with_the_applications_secret(
     async with client_of(server, web_app) as client:
         diary = await client.subscribe(channel)
         python_sdk.trigger(channel, "entry", {"text": "Geheim 🔒"})
-        event = await diary.next(timeout=10)
+        event = await diary.next(timeout=TIMEOUT)
         assert (event.name, event.data) == ("entry", {"text": "Geheim 🔒"})
         with pytest.raises(ProtocolError, match="no client events on encrypted channels"):
             await diary.trigger("typing")
@@ -94,7 +95,7 @@ async def test_encrypted_events_are_read_with_the_master_key(server: RunningServ
     auth = with_secret(KEY, SECRET, encryption_master_key=MASTER_KEY)
     async with Client(f"http://127.0.0.1:{server.port}", KEY, auth=auth) as client:
         diary = await client.subscribe(channel)
-        assert (await diary.next(timeout=10)).data == {"text": "Geheim"}
+        assert (await diary.next(timeout=TIMEOUT)).data == {"text": "Geheim"}
 
 
 async def test_without_the_master_key_they_come_sealed(server: RunningServer, python_sdk: PythonSdk) -> None:
@@ -102,7 +103,7 @@ async def test_without_the_master_key_they_come_sealed(server: RunningServer, py
     async with Client(f"http://127.0.0.1:{server.port}", KEY, auth=with_secret(KEY, SECRET)) as client:
         diary = await client.subscribe(channel)
         python_sdk.trigger(channel, "entry", {"text": "Geheim"})
-        assert sorted((await diary.next(timeout=10)).data) == ["ciphertext", "nonce"]
+        assert sorted((await diary.next(timeout=TIMEOUT)).data) == ["ciphertext", "nonce"]
 
 
 def test_the_blocking_client_reads_encrypted_events(
@@ -112,7 +113,7 @@ def test_the_blocking_client_reads_encrypted_events(
     with SyncClient(f"http://127.0.0.1:{server.port}", KEY, auth=auth) as client:
         diary = client.subscribe("private-encrypted-blocking")
         python_sdk.trigger("private-encrypted-blocking", "entry", {"n": 1})
-        assert diary.next(timeout=10).data == {"n": 1}
+        assert diary.next(timeout=TIMEOUT).data == {"n": 1}
 
 
 def test_listen_asks_the_application(

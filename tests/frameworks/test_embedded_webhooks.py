@@ -20,6 +20,7 @@ from soundpost.broadcasting.settings import settings_from
 from soundpost.fastapi import Soundpost
 from soundpost.webhooks import ClientEvent, Webhooks
 from soundpost.wire.signatures import channel_text, sign
+from support.raw_socket import TIMEOUT
 
 APP = {"id": "1", "key": "app-key", "secret": "app-secret"}
 SOCKET = "/app/app-key?protocol=7"
@@ -57,7 +58,7 @@ class TestEmbedded:
         with TestClient(server) as client, client.websocket_connect(SOCKET) as socket:
             socket_id = join(socket, "private-post.3")
             socket.send_json({"event": "client-like", "channel": "private-post.3", "data": {"stars": 3}})
-            assert heard.get(timeout=5) == (3, {"stars": 3}, socket_id, False)
+            assert heard.get(timeout=TIMEOUT) == (3, {"stars": 3}, socket_id, False)
 
     def test_a_member_who_comes_back_has_not_left_and_the_end_is_told_at_the_stop(
         self, webhooks: Webhooks, heard: queue.Queue[Any]
@@ -71,8 +72,8 @@ class TestEmbedded:
             for _ in range(2):
                 with client.websocket_connect(SOCKET) as socket:
                     join(socket, "presence-room.7", "5")
-            assert heard.get(timeout=5) == ("member_added", 7, "5", {"name": "Ann"})
-        assert heard.get(timeout=5)[:3] == ("member_removed", 7, "5")
+            assert heard.get(timeout=TIMEOUT) == ("member_added", 7, "5", {"name": "Ann"})
+        assert heard.get(timeout=TIMEOUT)[:3] == ("member_removed", 7, "5")
         assert heard.empty()
 
     def test_without_handlers_nothing_is_reported(self, webhooks: Webhooks) -> None:
@@ -100,8 +101,8 @@ class TestEmbedded:
         server = App(Starlette(), apps=[APP], webhooks=webhooks)
         with TestClient(server) as client, client.websocket_connect(SOCKET) as socket:
             join(socket, "private-post.3")
-            assert heard.get(timeout=5) == "works private-post.3"
-            assert heard.get(timeout=10) == "fails private-post.3"
+            assert heard.get(timeout=TIMEOUT) == "works private-post.3"
+            assert heard.get(timeout=TIMEOUT) == "fails private-post.3"
         assert heard.empty()
 
 
@@ -130,7 +131,7 @@ def test_handlers_of_fastapi_have_their_dependencies(webhooks: Webhooks, heard: 
     app.dependency_overrides[store_of] = lambda: mine
     with TestClient(app) as client, client.websocket_connect(SOCKET) as socket:
         join(socket, "private-post.3")
-        assert heard.get(timeout=5) == (3, mine)
+        assert heard.get(timeout=TIMEOUT) == (3, mine)
 
 
 def test_receivers_of_django_are_called(heard: queue.Queue[Any]) -> None:
@@ -144,6 +145,9 @@ def test_receivers_of_django_are_called(heard: queue.Queue[Any]) -> None:
         try:
             with TestClient(App(Starlette(), apps=[APP])) as client, client.websocket_connect(SOCKET) as socket:
                 join(socket, "private-post.3")
-                assert [heard.get(timeout=5), heard.get(timeout=5)] == ["ConnectionOpened", "ChannelOccupied"]
+                assert [heard.get(timeout=TIMEOUT), heard.get(timeout=TIMEOUT)] == [
+                    "ConnectionOpened",
+                    "ChannelOccupied",
+                ]
         finally:
             webhook_received.disconnect(receive)

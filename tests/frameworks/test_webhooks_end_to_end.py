@@ -19,6 +19,7 @@ from soundpost.flask import Soundpost
 from soundpost.webhooks import Webhooks
 from soundpost.wire.signatures import channel_text, sign
 from support.harness import DEFAULT_APP, running_server
+from support.raw_socket import TIMEOUT
 
 CHANNEL = "presence-room.7"
 
@@ -67,7 +68,7 @@ def test_members_are_heard_and_a_failed_handler_gets_the_event_again() -> None:
                 member = {"channel": CHANNEL, "auth": f"{DEFAULT_APP.key}:{auth}", "channel_data": data}
                 client.send_event("pusher:subscribe", member)
                 assert client.read_event()["event"] == "pusher_internal:subscription_succeeded"
-                assert heard.get(timeout=10) == ("joined too", "5")
-                assert heard.get(timeout=10) == ("joined", 7, "5", {"name": "Zoë"})
-            assert heard.get(timeout=10) == ("left", CHANNEL, "5")
+                assert heard.get(timeout=TIMEOUT) == ("joined too", "5")
+                assert heard.get(timeout=TIMEOUT) == ("joined", 7, "5", {"name": "Zoë"})
+            assert heard.get(timeout=TIMEOUT) == ("left", CHANNEL, "5")
     assert heard.empty()

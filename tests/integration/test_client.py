@@ -13,6 +13,7 @@ from soundpost import Broadcaster
 from soundpost.client import Client, Gap, Member, Subscription, User, with_secret
 from soundpost.errors import ConnectionRefused, PayloadError, ProtocolError, RequestError, SubscriptionError
 from support.harness import DEFAULT_APP, RunningServer, running_server
+from support.raw_socket import TIMEOUT
 from support.redis_process import free_port
 
 KEY, SECRET = DEFAULT_APP.key, DEFAULT_APP.secret
@@ -26,7 +27,7 @@ def client_of(server: RunningServer, user_id: str = "", name: str | None = None)
 
 
 async def names(events: Subscription | User, number: int) -> list[str]:
-    return [(await events.next(timeout=10)).name for _ in range(number)]
+    return [(await events.next(timeout=TIMEOUT)).name for _ in range(number)]
 
 
 async def test_each_reader_gets_the_events_of_its_channel(server: RunningServer) -> None:
@@ -35,7 +36,7 @@ async def test_each_reader_gets_the_events_of_its_channel(server: RunningServer)
         await client.subscribe("news")
         server.publish("news", "headline", "plain words")
         server.publish("private-orders.1", "shipped", '{"id": 1}')
-        event = await orders.next(timeout=10)
+        event = await orders.next(timeout=TIMEOUT)
         assert (event.name, event.channel, event.data) == ("shipped", "private-orders.1", {"id": 1})
         async for event in client:
             assert (event.channel, event.name, event.data) == ("news", "headline", "plain words")
@@ -71,7 +72,7 @@ async def test_an_authorizer_that_is_cancelled_refuses(server: RunningServer) ->
         raise asyncio.CancelledError
 
     async with Client(f"http://127.0.0.1:{server.port}", KEY, auth=cancelled) as client:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(TIMEOUT):
             with pytest.raises(SubscriptionError, match="the authorizer of private-a was cancelled"):
                 await client.subscribe("private-a")
             with pytest.raises(RequestError, match="the authenticator was cancelled"):
@@ -85,12 +86,12 @@ async def test_two_clients_see_each_other_come_type_and_go(server: RunningServer
         async with client_of(server, "2", "Bob") as bob:
             others_room = await bob.subscribe("presence-chat.1")
             assert others_room.members == {"1": {"name": "Ann"}, "2": {"name": "Bob"}}
-            assert (await room.next(timeout=10)).name == "pusher:member_added"
+            assert (await room.next(timeout=TIMEOUT)).name == "pusher:member_added"
             assert room.members == others_room.members
             await others_room.trigger("typing", {"on": True})
-            event = await room.next(timeout=10)
+            event = await room.next(timeout=TIMEOUT)
             assert (event.name, event.data, event.user_id) == ("client-typing", {"on": True}, "2")
-        assert (await room.next(timeout=10)).data == {"user_id": "2"}
+        assert (await room.next(timeout=TIMEOUT)).data == {"user_id": "2"}
         assert list(room.members) == ["1"]
 
 
@@ -99,7 +100,7 @@ async def test_too_many_client_events_are_told_as_an_event(server: RunningServer
         room = await client.subscribe("private-rate")
         for _ in range(11):
             await room.trigger("typing")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(TIMEOUT):
             error = await anext(client)
         assert (error.name, error.channel, error.data["code"]) == ("pusher:error", None, 4301)
 
@@ -110,7 +111,7 @@ async def test_signed_in_it_gets_what_is_sent_to_the_user(server: RunningServer)
         user = await client.sign_in()
         assert (user.id, user.info) == ("ann", {"name": "Ann"})
         server.publish("#server-to-user-ann", "hello", '{"n": 1}')
-        event = await user.next(timeout=10)
+        event = await user.next(timeout=TIMEOUT)
         assert (event.name, event.data) == ("hello", {"n": 1})
         assert client.user is not None
         server.publish("#server-to-user-ann", "hello", '{"n": 2}')
@@ -134,7 +135,7 @@ async def test_a_terminated_user_is_sent_away(server: RunningServer) -> None:
         orders = await client.subscribe("orders")
         server.request("POST", "/users/terminated/terminate_connections")
         with pytest.raises(ConnectionRefused, match="4009"):
-            await orders.next(timeout=10)
+            await orders.next(timeout=TIMEOUT)
 
 
 @pytest.mark.parametrize("killed", [True, False], ids=["killed", "stopped"])
@@ -180,7 +181,7 @@ async def test_a_channel_nobody_reads_does_not_hold_up_the_others(server: Runnin
             with pytest.raises(TimeoutError):
                 await read.next(timeout=0)
         broadcaster = Broadcaster()
-        broadcaster.configure(app_id="1", key=KEY, secret=SECRET, port=server.port, timeout=20.0)
+        broadcaster.configure(app_id="1", key=KEY, secret=SECRET, port=server.port, timeout=TIMEOUT)
         for number in range(1_200):
             await broadcaster.apublish(["idle", "unread"], "tick", number)
         await broadcaster.apublish("orders", "shipped", {})
@@ -255,4 +256,4 @@ async def test_what_it_sends_is_what_a_browser_gets(server: RunningServer) -> No
             with pytest.raises(PayloadError, match="client-typing was not sent: its data has no form in JSON"):
                 await room.trigger("typing", object())
             browser.send_event("client-answer", json.loads("[1]"), channel="private-room")
-            assert (await room.next(timeout=10)).data == [1]
+            assert (await room.next(timeout=TIMEOUT)).data == [1]

@@ -15,6 +15,7 @@ from websockets.http11 import Request, Response
 
 from soundpost.client import ChannelAuth, Client, Event, with_secret
 from soundpost.errors import ConnectionRefused, RequestError, SubscriptionError
+from support.raw_socket import TIMEOUT
 
 Script = Callable[["Peer"], Awaitable[None]]
 
@@ -83,7 +84,7 @@ async def test_a_hello_whose_socket_id_is_none_ends_it_before_anything_is_signed
 
 
 async def next_event(client: Client) -> Event:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(TIMEOUT):
         return await anext(client)
 
 
@@ -223,7 +224,7 @@ async def test_authorization_is_asked_for_again_while_the_application_is_away_to
 
     async with server(first, second) as url, Client(url, "key", auth=authorize) as client:
         channel = await client.subscribe("private-x", subscription_events=True)
-        assert (await channel.next(timeout=10)).name == "pusher:subscription_succeeded"
+        assert (await channel.next(timeout=TIMEOUT)).name == "pusher:subscription_succeeded"
     assert answers == []
 
 
@@ -252,9 +253,9 @@ async def test_a_reconnection_that_is_no_more_authorized_ends_that_channel_alone
     async with server(first, second) as url, Client(url, "key", auth=authorize) as client:
         private, orders = await client.subscribe("private-x"), await client.subscribe("orders")
         with pytest.raises(SubscriptionError, match="not any more") as caught:
-            await private.next(timeout=10)
+            await private.next(timeout=TIMEOUT)
         assert caught.value.status == 403
-        assert (await orders.next(timeout=10)).name == "shipped"
+        assert (await orders.next(timeout=TIMEOUT)).name == "shipped"
 
 
 async def test_what_is_subscribed_to_while_the_connection_is_lost_waits_for_it() -> None:
@@ -276,7 +277,7 @@ async def test_what_is_subscribed_to_while_the_connection_is_lost_waits_for_it()
         subscription = client.subscribe("orders")
         assert not subscription.is_subscribed
         gone.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(TIMEOUT):
             assert await subscription is subscription
         assert subscription.is_subscribed
 
@@ -408,7 +409,7 @@ async def test_leaving_ends_an_iteration_elsewhere() -> None:
         async with Client(url, "key") as client:
             counting = asyncio.create_task(count(client))
             await asyncio.sleep(0)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(TIMEOUT):
             assert await counting == 0
 
 

@@ -13,6 +13,7 @@ from integration.test_client_connection import Peer, impatient, next_event, serv
 from soundpost.client import Client, from_endpoint
 from soundpost.errors import ConfigurationError, RequestError, SubscriptionError
 from soundpost.wire.frames import CONTINUATION, PING, TEXT, encode_frame
+from support.raw_socket import TIMEOUT
 
 __all__ = ["impatient"]
 
@@ -62,7 +63,7 @@ async def test_a_message_without_meaning_ends_nothing(text: str | bytes) -> None
 
     async with server(script) as url, Client(url, "key") as client:
         subscription = await client.subscribe("presence-x")
-        while (event := await subscription.next(timeout=10)).name != "shipped":
+        while (event := await subscription.next(timeout=TIMEOUT)).name != "shipped":
             assert event.is_protocol
         assert client.socket_id == "1.1", "it is the first connection still"
         assert client.user is None
@@ -89,7 +90,7 @@ async def test_an_error_about_nothing_ends_nothing(event: str, data: str) -> Non
 
     async with server(script) as url, Client(url, "key") as client:
         subscription = await client.subscribe("presence-x")
-        assert (await subscription.next(timeout=10)).name == "shipped"
+        assert (await subscription.next(timeout=TIMEOUT)).name == "shipped"
 
 
 async def test_messages_without_meaning_are_logged_and_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -147,7 +148,7 @@ async def test_what_a_server_must_not_send_ends_the_socket_and_not_the_client(ra
         Client(url, "key", max_message_size=100_000, on_status=said.append) as client,
     ):
         subscription = await client.subscribe("orders")
-        assert (await subscription.next(timeout=20)).name == "shipped"
+        assert (await subscription.next(timeout=TIMEOUT)).name == "shipped"
         assert client.socket_id == "2.1"
     assert said[-1] == "connected again"
     if code is not None:

@@ -20,6 +20,7 @@ from soundpost.errors import SubscriptionError
 from support.harness import DEFAULT_APP, RunningServer, running_server
 from support.operated import CALM, operated
 from support.publishers import MASTER_KEY
+from support.raw_socket import TIMEOUT
 from support.redis_process import free_port
 from support.resumption.cutting_proxy import Proxy
 
@@ -38,7 +39,7 @@ async def read(orders: Subscription, number: int) -> list[Any]:
     """Return the data of the next events, and the gaps, without those of the protocol."""
     found: list[Any] = []
     while len(found) < number:
-        event = await orders.next(timeout=10)
+        event = await orders.next(timeout=TIMEOUT)
         if isinstance(event, Gap):
             found.append(event.reason)
         elif not event.is_protocol:
@@ -100,7 +101,7 @@ async def test_a_server_without_history_sees_one_field_more_and_the_program_noth
 
     async with server(script) as url, Client(url, "key") as client:
         orders = client.subscribe("orders")
-        assert [await orders.next(timeout=10) for _ in range(3)] == [
+        assert [await orders.next(timeout=TIMEOUT) for _ in range(3)] == [
             Event("shipped", "orders", str(number)) for number in (1, 2, 3)
         ]
         assert orders.position is None
@@ -119,7 +120,12 @@ def _soundpost() -> Iterator[RunningServer]:
 async def publisher(soundpost: RunningServer) -> Any:
     broadcaster = Broadcaster()
     broadcaster.configure(
-        app_id=APP.id, key=APP.key, secret=APP.secret, port=soundpost.port, encryption_master_key=MASTER_KEY
+        app_id=APP.id,
+        key=APP.key,
+        secret=APP.secret,
+        port=soundpost.port,
+        timeout=TIMEOUT,
+        encryption_master_key=MASTER_KEY,
     )
     yield broadcaster
     await broadcaster.aclose()
@@ -192,7 +198,7 @@ async def test_a_program_that_ends_goes_on_where_it_was(soundpost: RunningServer
 async def test_a_position_of_another_life_of_the_server_is_a_gap(soundpost: RunningServer) -> None:
     async with client_of(soundpost.port) as client:
         events = client.subscribe("orders.old", after="another.1795887678285000")
-        gap = await events.next(timeout=10)
+        gap = await events.next(timeout=TIMEOUT)
         assert isinstance(gap, Gap)
         assert (gap.reason, gap.channel, gap.position) == ("generation", "orders.old", events.position)
 
@@ -231,7 +237,7 @@ async def test_a_slow_reader_gets_everything_from_the_history(
         for each in range(2_300):
             await publisher.apublish("private-slow", "tick", each)
         await publisher.apublish("last", "tick", None)
-        await last.next(timeout=10)
+        await last.next(timeout=TIMEOUT)
         assert await read(events, 2_300) == list(range(2_300))
         assert events.missed == 0
 
@@ -274,7 +280,7 @@ async def test_a_signed_in_user_resumes_too(soundpost: RunningServer) -> None:
         for each in range(6):
             proxy.cut()
             soundpost.publish("#server-to-user-ann", "tick", str(each))
-            assert (await user.next(timeout=10)).data == each
+            assert (await user.next(timeout=TIMEOUT)).data == each
 
 
 def test_the_blocking_client_too(soundpost: RunningServer) -> None:
@@ -282,11 +288,11 @@ def test_the_blocking_client_too(soundpost: RunningServer) -> None:
         orders = client.subscribe("private-blocking")
         soundpost.publish("private-blocking", "tick", "1")
         soundpost.publish("private-blocking", "tick", "2")
-        assert orders.next(timeout=10).position == orders.position
+        assert orders.next(timeout=TIMEOUT).position == orders.position
         position = orders.position
     with SyncClient(f"http://127.0.0.1:{soundpost.port}", APP.key, auth=AUTH) as client:
-        assert client.subscribe("private-blocking", after=position).next(timeout=10).data == 2
-        assert client.subscribe("private-other", after="another.1").next(timeout=10).name == "soundpost:gap"
+        assert client.subscribe("private-blocking", after=position).next(timeout=TIMEOUT).data == 2
+        assert client.subscribe("private-other", after="another.1").next(timeout=TIMEOUT).name == "soundpost:gap"
         rewound = client.subscribe("orders.blocking", rewind=1)
         assert json.loads(soundpost.publish("orders.blocking", "tick", "3").body) == {}
-        assert rewound.next(timeout=10).data == 3
+        assert rewound.next(timeout=TIMEOUT).data == 3

@@ -17,6 +17,7 @@ from soundpost.environment import APPLICATION, PUBLIC, REVERB
 from support.harness import RunningServer
 from support.newcomer import newcomer
 from support.pages import anchors, blocks
+from support.raw_socket import TIMEOUT
 
 ROOT = Path(__file__).parents[2]
 INDEX = ROOT / "docs/README.md"
@@ -36,7 +37,7 @@ def test_what_the_readme_publishes_arrives(tmp_path: Path) -> None:
         with SyncClient(f"http://127.0.0.1:{person.realtime}", person.app()["key"]) as client:
             orders = client.subscribe("orders")
             person.type("python shop.py")
-            event = orders.next(timeout=20)
+            event = orders.next(timeout=TIMEOUT)
     assert (event.name, event.data) == ("OrderPlaced", {"id": 7, "customer": "Ann"})
 
 

@@ -15,6 +15,7 @@ from soundpost.client import Event, Member, SyncClient, with_secret
 from soundpost.errors import ConfigurationError, ConnectionRefused, ProtocolError, RequestError, SubscriptionError
 from support.cli_process import Process
 from support.harness import DEFAULT_APP, RunningServer
+from support.raw_socket import TIMEOUT
 
 KEY, SECRET = DEFAULT_APP.key, DEFAULT_APP.secret
 
@@ -51,7 +52,7 @@ def test_waiting_has_its_limit(server: RunningServer) -> None:
         with pytest.raises(TimeoutError):
             orders.next(timeout=0.01)
         server.publish("orders", "shipped")
-        assert orders.next(timeout=10).name == "shipped"
+        assert orders.next(timeout=TIMEOUT).name == "shipped"
 
 
 def test_the_client_is_not_waited_for_in_its_own_thread(server: RunningServer) -> None:
@@ -67,18 +68,18 @@ def test_the_client_is_not_waited_for_in_its_own_thread(server: RunningServer) -
         client.subscribe("news", auth=ask_the_client)
         assert len(refused) == 2
         server.publish("news", "still", "{}")
-        assert client.subscribe("news").next(timeout=10).name == "still"
+        assert client.subscribe("news").next(timeout=TIMEOUT).name == "still"
 
 
 def test_presence_and_client_events(server: RunningServer) -> None:
     with client_of(server, "1") as ann, client_of(server, "2") as bob:
         room = ann.subscribe("presence-chat")
         others_room = bob.subscribe("presence-chat")
-        assert room.next(timeout=10).name == "pusher:member_added"
+        assert room.next(timeout=TIMEOUT).name == "pusher:member_added"
         assert room.members == others_room.members == {"1": None, "2": None}
         assert (room.me, others_room.me) == (Member("1", None), Member("2", None))
         others_room.trigger("typing", {"on": True})
-        event = room.next(timeout=10)
+        event = room.next(timeout=TIMEOUT)
         assert (event.name, event.data, event.user_id) == ("client-typing", {"on": True}, "2")
         with pytest.raises(ProtocolError):
             ann.subscribe("orders").trigger("typing")
@@ -89,7 +90,7 @@ def test_signed_in(server: RunningServer) -> None:
         assert client.user is None
         user = client.sign_in()
         server.publish("#server-to-user-ann", "hello")
-        assert (user.id, user.next(timeout=10).name) == ("ann", "hello")
+        assert (user.id, user.next(timeout=TIMEOUT).name) == ("ann", "hello")
         server.publish("#server-to-user-ann", "again")
         assert client.user is not None
         assert next(iter(client.user)).name == "again"
@@ -155,7 +156,7 @@ def test_a_client_without_a_with_block(server: RunningServer) -> None:
     try:
         orders = client.subscribe("orders")
         server.publish("orders", "shipped")
-        assert orders.next(timeout=10).name == "shipped"
+        assert orders.next(timeout=TIMEOUT).name == "shipped"
     finally:
         client.close()
     client.close()
