@@ -94,8 +94,18 @@ class Leaving:
 
 
 @WORKERS
+def test_when_the_drain_time_is_over_all_clients_are_gone(workers: int) -> None:
+    with running_server(workers=workers, drain_time=1) as server, ExitStack() as stack:
+        leaving = Leaving([stack.enter_context(server.connect()) for _ in range(10)])
+        os.kill(server.pid, signal.SIGTERM)
+        until(leaving.all_gone, "all are sent away")
+        server.wait_for_the_end()
+    assert server.process.returncode == 0
+
+
+@WORKERS
 def test_clients_are_sent_away_over_the_drain_time_and_served_until_then(workers: int) -> None:
-    with running_server(workers=workers, drain_time=3) as server, ExitStack() as stack:
+    with running_server(workers=workers, drain_time=20) as server, ExitStack() as stack:
         if workers > 1:
             clients = stack.enter_context(crowd(server, each=5)).clients
         else:
@@ -111,22 +121,23 @@ def test_clients_are_sent_away_over_the_drain_time_and_served_until_then(workers
             until(partial(says, connection, READY, (503, b'{"health":"draining"}')), "it says so")
         assert ask(api.pop(), HEALTH)[0] == 200
         published: list[tuple[str, set[RawSocket]]] = []
-        while len(leaving.left) < len(clients) and api:
+        already = len(leaving.left)
+        while len(leaving.left) == already and api:
             name = f"event-{len(published)}"
             still_there = set(clients) - set(leaving.left)
             connection = api.pop()
             connection.send(publication("room", name))
             answer = connection.read_response()
             assert (answer.status, answer.headers["connection"]) == (200, "close")
-            for _ in range(3):
+            for _ in range(10):
                 leaving.read()
             published.append((name, still_there - set(leaving.left)))
+        assert len(leaving.left) < len(clients), "not all at once"
+        os.kill(server.pid, signal.SIGTERM)
         until(leaving.all_gone, "all are sent away")
         server.wait_for_the_end()
 
     assert server.process.returncode == 0
-    assert leaving.spread() > 1.5, "not all at once"
-    assert len(published) > 3
     for name, there in published:
         for client in there:
             assert any(name.encode() in payload for payload in leaving.heard[client])
@@ -150,7 +161,7 @@ def test_alone_it_sends_all_away_at_once(workers: int) -> None:
         os.kill(server.pid, signal.SIGTERM)
         until(leaving.all_gone, "all are sent away")
         server.wait_for_the_end()
-    assert leaving.spread() < 2
+    assert leaving.spread() < 9, "with other hosts they would leave over 10 s"
     assert server.process.returncode == 0
 
 

@@ -66,7 +66,7 @@ def test_no_client_misses_an_event_that_was_accepted_before_its_close() -> None:
 
     async def check() -> None:
         under_way = asyncio.Event()
-        own = ServerSettings(host="127.0.0.1", port=0, shutdown_timeout=2)
+        own = ServerSettings(host="127.0.0.1", port=0, shutdown_timeout=60)
         server = CountingServer(Settings(server=own, apps=(DEFAULT_APP,)))
         await server.start()
         app = server.node.by_key[DEFAULT_APP.key]

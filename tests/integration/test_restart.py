@@ -17,14 +17,10 @@ from soundpost.core.app_settings import AppSettings
 from soundpost.wire.frames import CLOSE
 from support.harness import DEFAULT_APP, TIMEOUT, RawSocket, until
 from support.knocking import Knocking, Publisher, all_there, guests
-from support.operated import CALM, Operated, operated
+from support.operated import CALM, PATIENT, Operated, operated
 from support.redis_process import free_port
 
 SECOND = AppSettings(id="2", key="second-key", secret="second-secret")
-
-
-PATIENT = CALM.replace("shutdown_timeout = 1", "shutdown_timeout = 20")
-"""For clients that are on a busy machine: a connection may have been accepted long before it asks."""
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from support.operated import CALM, Operated, operated
 from support.redis_process import RedisServer, running_redis
 
 PATIENCE = 90
+HOST = CALM.replace("shutdown_timeout = 1", "shutdown_timeout = 5")
+"""A request may wait for a moment on a busy machine."""
 
 
 @contextmanager
@@ -23,7 +25,7 @@ def cluster(redis: RedisServer, count: int, workers: int = 1) -> Iterator[list[O
     with ExitStack() as stack:
         hosts = [stack.enter_context(operated()) for _ in range(count)]
         for host in hosts:
-            host.configure(f"{CALM}workers = {workers}\n", rest=f'[scaling]\nredis = "{redis.url}"\n')
+            host.configure(f"{HOST}workers = {workers}\n", rest=f'[scaling]\nredis = "{redis.url}"\n')
             host.start()
         for host in hosts:
             until(lambda host=host: host.status()["redis"]["hosts"] == count, "they have met", PATIENCE)  # type: ignore[misc]

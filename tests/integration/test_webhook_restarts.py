@@ -24,7 +24,7 @@ __all__ = ["endpoint", "stack"]
 @pytest.fixture
 def server(endpoint: Receiver) -> Iterator[Operated]:
     with operated() as made:
-        app = msgspec.structs.replace(DEFAULT_APP, webhooks=(WebhookSettings(url=endpoint.url(), timeout=1),))
+        app = msgspec.structs.replace(DEFAULT_APP, webhooks=(WebhookSettings(url=endpoint.url()),))
         made.configure(f'{CALM}state_dir = "state"\n', apps=[app])
         yield made
 

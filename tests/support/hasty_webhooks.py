@@ -1,4 +1,4 @@
-"""The command ``soundpost`` with short times for webhooks: ends are held back for 1 s, and 5 s after a start."""
+"""The command ``soundpost`` with short times for webhooks: ends are held back for 4 s, and 8 s after a start."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from soundpost.tools.cli.app import main
 
 PROGRAM: Final = (__file__,)
 """The arguments of Python for the command."""
-HELD: Final = 1.0
-TIME_TO_RETURN: Final = 5.0
+HELD: Final = 4.0
+TIME_TO_RETURN: Final = 8.0
 
 if __name__ == "__main__":
     states.HELD = HELD  # type: ignore[attr-defined]

@@ -20,6 +20,8 @@ from support.harness import DEFAULT_APP, HttpResponse, RawSocket, http_request, 
 from support.redis_process import free_port
 
 CALM: Final = 'host = "127.0.0.1"\nshutdown_timeout = 1\ndrain_time = 0\n'
+PATIENT: Final = CALM.replace("shutdown_timeout = 1", "shutdown_timeout = 20")
+"""For clients that are on a busy machine: a connection may have been accepted long before it asks."""
 """What servers of tests have in ``[server]`` unless they say otherwise."""
 
 
