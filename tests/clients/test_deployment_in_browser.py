@@ -58,7 +58,7 @@ def test_a_page_over_nginx_supervisor_and_tls(command_line: CommandLine, web_app
         running_supervisor(folder / "root/etc/supervisor/conf.d/*.conf") as supervisor,
         running_nginx_with(main_file(folder, f"include {written};"), outside),
     ):
-        until(serves, lambda: log.read_text(), 30)
+        until(serves, lambda: log.read_text())
         assert httpx.get(f"https://127.0.0.1:{outside}/up/ready", verify=False, timeout=TIMEOUT).status_code == 200
         query = urlencode({"key": DEFAULT_APP.key, "port": outside, "room": "shop", "user": "ann", "tls": ""})
         page = browser.open(f"{web_app.url}/?{query}", "behind nginx", any_certificate=True)
@@ -70,7 +70,7 @@ def test_a_page_over_nginx_supervisor_and_tls(command_line: CommandLine, web_app
 
         killed, before = time.monotonic(), supervisor.pid("soundpost")
         os.kill(before, signal.SIGKILL)
-        until(serves, lambda: log.read_text(), 30)
+        until(serves, lambda: log.read_text())
         print(f"serves again {time.monotonic() - killed:.1f} s after kill -9")
         page.count('#log [data-event="subscribed"][data-channel="presence-shop"]', 2)
         print(f"the page is subscribed again {time.monotonic() - killed:.1f} s after kill -9")

@@ -49,7 +49,7 @@ def running_application(name: str, server: RunningServer) -> Iterator[str]:
                 return False
 
         try:
-            until(is_up, lambda: Path(log.name).read_text(), 30)
+            until(is_up, lambda: Path(log.name).read_text())
             yield url
         finally:
             process.terminate()

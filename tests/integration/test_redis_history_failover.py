@@ -35,7 +35,7 @@ class Failover(NamedTuple):
 
     def wait_for_promotion(self, fleet: Fleet) -> None:
         """Wait until the replica is the master, and all hosts are there."""
-        until(lambda: self.replica.client().role()[0] == "master", "the replica is promoted", 30)
+        until(lambda: self.replica.client().role()[0] == "master", "the replica is promoted")
         for host in fleet.servers:
             host.wait_for_log("connected, as node", times=2)
             until(lambda host=host: host.publish("x", "e").body == b"{}", "events flow", 30)  # type: ignore[misc]
@@ -54,7 +54,7 @@ def failover() -> Iterator[tuple[Failover, Fleet]]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         port = stack.enter_context(sentinel_of(master, folder))
         sentinel = redis_client.Redis(port=port, decode_responses=True)
-        until(lambda: _knows_the_replica(sentinel), "the sentinel knows the replica", 30)
+        until(lambda: _knows_the_replica(sentinel), "the sentinel knows the replica")
         fleet = stack.enter_context(running_fleet(f"redis-sentinel://127.0.0.1:{port}/0#main", 2, apps=[APP]))
         yield Failover(master, replica), fleet
 

@@ -86,7 +86,7 @@ def test_sentinel_promotes_a_replica() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         port = stack.enter_context(sentinel_of(master, folder))
         sentinel = redis_client.Redis(port=port, decode_responses=True)
-        until(lambda: _replicas(sentinel) == 1, "the sentinel knows the replica", seconds=30)
+        until(lambda: _replicas(sentinel) == 1, "the sentinel knows the replica")
         fleet = stack.enter_context(running_fleet(f"redis-sentinel://127.0.0.1:{port}/0#main", 2))
         fleet.member(0, "ann", ROOM, CHANNEL)
         fleet.member(1, "bob", ROOM, CHANNEL)
@@ -98,7 +98,7 @@ def test_sentinel_promotes_a_replica() -> None:
             until(lambda s=server: s.publish("x", "e").json() == {"delivered": "local"}, "it is alone")  # type: ignore[misc]
             assert server.publish(CHANNEL, f"alone {number}").json() == {"delivered": "local"}
             names.append(f"alone {number}")
-        until(lambda: replica.client().role()[0] == "master", "the replica is promoted", seconds=30)
+        until(lambda: replica.client().role()[0] == "master", "the replica is promoted")
 
         fleet.check()
         for client in fleet.clients:

@@ -96,7 +96,7 @@ def test_a_host_that_may_not_publish_says_so_once(redis: RedisServer) -> None:
 
 def test_a_replica_that_may_not_be_asked_for_its_role_is_told_by_what_it_refuses(redis: RedisServer) -> None:
     with running_redis("--replicaof", "127.0.0.1", str(redis.port)) as replica:
-        until(lambda: replica.client().info("replication")["master_link_status"] == "up", "it follows", seconds=20)
+        until(lambda: replica.client().info("replication")["master_link_status"] == "up", "it follows")
         url = user(replica, "~{soundpost:*", "&{soundpost:*", "+@all", "-@dangerous")
         with running_server(scaling=ScalingSettings(redis=url)) as server:
             server.wait_for_log(r"is a replica: name the master, or the sentinels \(redis-sentinel://")

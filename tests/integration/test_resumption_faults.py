@@ -102,7 +102,7 @@ def test_events_that_a_host_holds_back_for_redis_come_to_all_clients() -> None:
         apart = stage.hosts[-1]
 
         stage.relay.hold()
-        until(lambda: apart.publish("nobody", "e").json() == {"delivered": "local"}, "the host is alone", seconds=30)
+        until(lambda: apart.publish("nobody", "e").json() == {"delivered": "local"}, "the host is alone")
         trial.load_for(0.5)
         stage.relay.mend()
         account = trial.account(may_be_lost=False)

@@ -20,6 +20,7 @@ import pytest
 
 from support.harness import until
 from support.operated import CALM, Operated, operated
+from support.raw_socket import TIMEOUT
 from support.redis_process import free_port, running_redis
 
 
@@ -42,7 +43,7 @@ class Terminal:
     def wait_for(self, text: str) -> None:
         """Read until something new has a text; colours are left out, and spaces in a row are one."""
         seen = len(self.shown)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + TIMEOUT
         while text not in (new := " ".join(re.sub(r"\x1b\[[\d;]*m", "", self.shown[seen:]).split())):
             left = deadline - time.monotonic()
             assert left > 0, f"no {text!r} in {new[-2_000:]!r}"
@@ -73,7 +74,7 @@ def in_terminal(server: Operated, *arguments: str) -> Iterator[Terminal]:
         yield Terminal(ours, process)
     finally:
         process.kill()
-        process.wait(20)
+        process.wait(TIMEOUT)
         os.close(ours)
 
 
@@ -119,7 +120,7 @@ def test_in_a_terminal_it_is_live_until_ctrl_c(server: Operated) -> None:
         terminal.wait_for("connections 0 ")
         terminal.type(b"\x03")
         terminal.wait_for("\x1b[?1049l")
-        assert terminal.process.wait(20) == 0
+        assert terminal.process.wait(TIMEOUT) == 0
     assert "Traceback" not in terminal.shown
 
 

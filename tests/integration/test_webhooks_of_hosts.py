@@ -26,7 +26,7 @@ LEASE = f"{{test:{DEFAULT_APP.id}}}:hooks:lease"
 
 
 def app_for(endpoint: Receiver) -> AppSettings:
-    return msgspec.structs.replace(DEFAULT_APP, webhooks=(WebhookSettings(url=endpoint.url(), timeout=2),))
+    return msgspec.structs.replace(DEFAULT_APP, webhooks=(WebhookSettings(url=endpoint.url()),))
 
 
 def once(endpoint: Receiver) -> list[str]:
@@ -71,7 +71,7 @@ def test_what_a_killed_host_had_not_sent_is_sent_by_another(endpoint: Receiver) 
                 fleet[0].process.wait()
         endpoint.reply = lambda path: (200, {})
         redis.client().delete(LEASE)  # as it ends 10 s later
-        endpoint.wait(lambda: len(once(endpoint)) >= len(wanted), "everything", 30)
+        endpoint.wait(lambda: len(once(endpoint)) >= len(wanted), "everything")
         found = once(endpoint)
         assert sorted(found) == sorted(wanted)
         for room in ROOMS:
@@ -110,7 +110,7 @@ def test_restarts_of_all_hosts_tell_nobody_gone_who_comes_back(endpoint: Receive
             server.process.wait_for_start()
             until(lambda server=server: server.status()["redis"]["hosts"] == 2, "the hosts have met")  # type: ignore[misc]
         enter(two, "last", "last").socket.close()
-        endpoint.wait(lambda: "channel_vacated last" in endpoint.names(), "an end that was held back later", 30)
+        endpoint.wait(lambda: "channel_vacated last" in endpoint.names(), "an end that was held back later")
         assert [line for line in once(endpoint) if "removed" in line or "vacated" in line] == ["channel_vacated last"]
         assert len(once(endpoint)) == 11
         for client in clients.values():

@@ -64,7 +64,7 @@ def cluster(name: str) -> Iterator[Installation]:
         addresses = [f"127.0.0.1:{server.port}" for server in servers]
         command = ["redis-cli", "--cluster", "create", *addresses, "--cluster-yes"]
         subprocess.run(command, check=True, capture_output=True, timeout=60)
-        until(lambda: all(map(is_ok, servers)), "the cluster is up", seconds=30)
+        until(lambda: all(map(is_ok, servers)), "the cluster is up")
         yield Installation(f"redis-cluster://{','.join(addresses)}", servers)
 
 

@@ -137,7 +137,7 @@ def redis_failed_over(trial: Trial) -> None:
     stage.relay.hold()
     trial.load_for(1.5)
     stage.redis.stop()
-    until(lambda: bool(stage.replica.client().role()[0] == "master"), "the replica is promoted", seconds=30)
+    until(lambda: bool(stage.replica.client().role()[0] == "master"), "the replica is promoted")
     stage.data = stage.replica.client
     stage.wait_until_flowing()
 

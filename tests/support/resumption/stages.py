@@ -184,7 +184,7 @@ def hosts(
         stage.replica = stack.enter_context(running_redis(*SLOWLOG, "--replicaof", "127.0.0.1", str(stage.relay.port)))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         sentinel = redis_client.Redis(port=stack.enter_context(sentinel_of(stage.redis, folder)), decode_responses=True)
-        until(lambda: _knows_a_replica(sentinel), "the sentinel knows the replica", seconds=30)
+        until(lambda: _knows_a_replica(sentinel), "the sentinel knows the replica")
         urls = [f"redis-sentinel://127.0.0.1:{sentinel.get_connection_kwargs()['port']}/0#main"] * count
     if cut_off:
         stage.relay = stack.enter_context(relay_in_background(stage.redis.port))
