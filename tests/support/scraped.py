@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Callable
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from support.harness import RunningServer
+from support.harness import RunningServer, until
 
 
 class Metrics:
@@ -49,6 +50,18 @@ def scrape(server: RunningServer, token: str | None = None) -> Metrics:
     status, text = get(metrics_url(server), token)
     assert status == 200, text
     return Metrics(text)
+
+
+def scrape_until(server: RunningServer, agrees: Callable[[Metrics], bool]) -> Metrics:
+    """Return the first metrics that agree: those of a worker that stands still come later."""
+    found: list[Metrics] = []
+
+    def scraped() -> bool:
+        found[:] = [scrape(server)]
+        return agrees(found[0])
+
+    until(scraped, lambda: found[0].text)
+    return found[0]
 
 
 def get(url: str, token: str | None = None) -> tuple[int, str]:

@@ -41,9 +41,9 @@ from support.resumption.streams import chains
 Crowd = Lines | NodeCrowd | ChromiumPages
 CHANNELS: Final = (*ORDERS, SHORT, BRIEF, ROOM, BOARD)
 ALL: Final = (*CHANNELS, VAULT)
-BACK_SECONDS: Final = 40.0
+BACK_SECONDS: Final = 90.0
 """In which all clients must be subscribed again, and have the last events."""
-CALM_SECONDS: Final = 15.0
+CALM_SECONDS: Final = 30.0
 """In which all must have the same list of members: a host that died is removed by then."""
 PAGE: Final = 500
 
