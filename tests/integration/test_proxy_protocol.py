@@ -29,7 +29,7 @@ UP: Final = b"GET /up HTTP/1.1\r\nHost: x\r\n\r\n"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RunningServer]:
-    with running_server(proxy_protocol=True, debug=True, request_timeout=2) as running:
+    with running_server(proxy_protocol=True, debug=True) as running:
         yield running
 
 
@@ -120,8 +120,8 @@ def test_a_connection_without_one_is_refused_and_told_why(data: bytes, why: str)
         assert "server.proxy_protocol = false" in line
 
 
-def test_one_that_never_comes_to_its_end_is_closed(server: RunningServer) -> None:
-    with RawSocket(server.port) as client:
+def test_one_that_never_comes_to_its_end_is_closed() -> None:
+    with running_server(proxy_protocol=True, request_timeout=1) as server, RawSocket(server.port) as client:
         client.send(LINE[:10])
         assert client.read_response().status == 408
 

@@ -31,7 +31,7 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
 @pytest.fixture
 def secure(certificate: tuple[Path, Path]) -> Iterator[RunningServer]:
     tls = {"certificate": str(certificate[0]), "key": str(certificate[1])}
-    with running_server(tls=tls, request_timeout=2) as running:
+    with running_server(tls=tls, request_timeout=4) as running:
         yield running
 
 

@@ -22,7 +22,7 @@ from soundpost.wire.frames import (
     close_frame,
     parse_close,
 )
-from support.harness import DEFAULT_APP, RawSocket, RunningServer, client_frame, ping_message, running_server
+from support.harness import DEFAULT_APP, TIMEOUT, RawSocket, RunningServer, client_frame, ping_message, running_server
 
 MAY_BE_SENT = (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4200, 4999)
 MUST_NOT_BE_SENT = (0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535)
@@ -32,6 +32,13 @@ MUST_NOT_BE_SENT = (0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000
 def server() -> Iterator[RunningServer]:
     app = AppSettings(id="1", key=DEFAULT_APP.key, secret=DEFAULT_APP.secret, subscription_count=True)
     with running_server(apps=[app], close_timeout=1) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def patient_server() -> Iterator[RunningServer]:
+    """One that waits for a client that stands still for seconds."""
+    with running_server(close_timeout=60) as running:
         yield running
 
 
@@ -149,10 +156,10 @@ def terminate(server: RunningServer, user_id: str) -> None:
     assert server.request("POST", f"/users/{user_id}/terminate_connections", b"{}").status == 200
 
 
-def test_server_waits_for_the_answer_to_its_close(server: RunningServer) -> None:
-    with server.connect() as client:
+def test_server_waits_for_the_answer_to_its_close(patient_server: RunningServer) -> None:
+    with patient_server.connect() as client:
         sign_in(client, "waited-for")
-        terminate(server, "waited-for")
+        terminate(patient_server, "waited-for")
         assert read_close_of_server(client) == codes.UNAUTHORIZED
         client.send_frame(TEXT, ping_message())
         client.send_frame(PING, b"too late")
@@ -161,12 +168,12 @@ def test_server_waits_for_the_answer_to_its_close(server: RunningServer) -> None
         assert client.read_until_close() == []
 
 
-def test_server_keeps_its_place_in_a_message_cut_by_its_close(server: RunningServer) -> None:
+def test_server_keeps_its_place_in_a_message_cut_by_its_close(patient_server: RunningServer) -> None:
     message = client_frame(TEXT, ping_message(5000))
-    with server.connect() as client:
+    with patient_server.connect() as client:
         sign_in(client, "cut")
         client.send(message[:2500])
-        terminate(server, "cut")
+        terminate(patient_server, "cut")
         assert read_close_of_server(client) == codes.UNAUTHORIZED
         client.send(message[2500:] + client_frame(CLOSE))
 
@@ -218,7 +225,7 @@ def test_stopping_server_closes_with_4200() -> None:
             opcode, payload = client.read_frame()
             assert (opcode, parse_close(payload)[0]) == (CLOSE, codes.GENERIC_RECONNECT)
             client.socket.close()
-        assert server.process.wait(20) == 0
+        assert server.process.wait(TIMEOUT) == 0
 
 
 @pytest.mark.parametrize("reason", ["x" * 200, "é" * 100, "𝄞" * 50])
