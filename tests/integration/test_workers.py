@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 
+import msgspec
 import pytest
 
 from soundpost.core.app_settings import AppSettings
@@ -14,6 +15,8 @@ from soundpost.wire.frames import parse_close
 from support.crowd import Crowd, crowd, join, names, read_up_to, sign_in
 from support.harness import DEFAULT_APP, RawSocket, RunningServer, running_server, until, upgrade_request
 
+QUIET = msgspec.structs.replace(DEFAULT_APP, activity_timeout=600)
+"""An app whose server asks nobody for a sign of life during a test."""
 COUNTING = AppSettings(id="2", key="counting-key", secret="counting-secret", subscription_count=True)
 LIMITED = AppSettings(id="3", key="limited-key", secret="limited-secret", max_connections=5)
 WORKERS = 3
@@ -21,7 +24,7 @@ WORKERS = 3
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RunningServer]:
-    with running_server(apps=[DEFAULT_APP, COUNTING, LIMITED], workers=WORKERS) as running:
+    with running_server(apps=[QUIET, COUNTING, LIMITED], workers=WORKERS) as running:
         assert len(running.workers()) == WORKERS
         yield running
         assert [line for line in running.log().splitlines() if "over connection quota" not in line] == []

@@ -25,9 +25,18 @@ from soundpost.core.inspection import (
     TailLine,
     TailLines,
 )
+from support.raw_socket import TIMEOUT
 
 WITH_ONE = pytest.mark.parametrize("run_cluster", [single_cluster, *BACKPLANES.values()], ids=["single", *BACKPLANES])
 pytestmark = WITH_ONE
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for nodes of a machine that stands still for seconds."""
+    monkeypatch.setattr("soundpost.server.inspection.host_inspection.TIME_TO_REPLY", TIMEOUT)
+    monkeypatch.setattr("soundpost.backplane.redis.inspection.TIME_TO_REPLY", TIMEOUT)
+    monkeypatch.setattr("soundpost.server.inspection.inspector._TIME_TO_COUNT", TIMEOUT)
 
 
 async def channels(cluster: Cluster, question: ListChannels) -> list[ChannelLine]:
