@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from soundpost.broadcasting.delivery.background import BackgroundDelivery
 from soundpost.broadcasting.delivery.send_queue import SendQueue
 from soundpost.broadcasting.drivers.batch_limit import BatchLimit
 from soundpost.broadcasting.drivers.failures import Errors
+from soundpost.broadcasting.drivers.requests import WrittenBatch
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.retry import RetryPolicy
 from soundpost.errors import BroadcastError
@@ -332,6 +333,30 @@ class TestBatches:
         size = len(encode({"name": "39", "data": json.dumps('"' * 200), "channel": "a"}))
         most = (10_000 - len('{"batch":[]}') + 1) // (size + 1)
         assert len(drivers.batches[1]) == most < 40
+
+    def test_a_later_batch_of_like_messages_is_written_once_for_its_size(
+        self, delivery: BackgroundDelivery, drivers: Drivers, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        drivers.limit = BatchLimit(50, 10_000)
+        tried: list[int] = []
+
+        def of(messages: Iterable[Message]) -> WrittenBatch:
+            batch = write(messages)
+            tried.append(len(batch))
+            return batch
+
+        write = WrittenBatch.of
+        monkeypatch.setattr(WrittenBatch, "of", of)
+        delivery.deliver([message("first")], "default")
+        until(lambda: drivers.asked > 0, "the first batch")
+        for number in range(60):
+            delivery.deliver([Message(("a",), f"{number:02}", json.dumps('"' * 200))], "default")
+        drivers.open.set()
+        delivery.close()
+
+        sent = [len(batch) for batch in drivers.batches[1:]]
+        assert sent[0] == sent[1] == tried[-len(sent) + 1]
+        assert len(tried) == len(sent) + 1
 
     def test_messages_of_another_connection_are_no_part_of_it(
         self, delivery: BackgroundDelivery, drivers: Drivers

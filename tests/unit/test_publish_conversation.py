@@ -11,7 +11,7 @@ import pytest
 from soundpost.broadcasting.drivers.batch_limit import BatchLimit
 from soundpost.broadcasting.drivers.conversation import Conversations
 from soundpost.broadcasting.drivers.failures import Errors
-from soundpost.broadcasting.drivers.requests import ApiRequest
+from soundpost.broadcasting.drivers.requests import ApiRequest, WrittenBatch
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import ConnectionSettings
 from soundpost.errors import BroadcastError
@@ -104,6 +104,14 @@ def test_batches_have_as_many_events_as_the_server_tells(large: Conversations) -
     assert [len(request.messages) for request in requests] == [100, 100, 50]
     assert [name for request in requests for name in names(request)] == [f"n{number}" for number in range(250)]
     assert errors == {}
+
+
+def test_a_batch_that_was_written_for_its_size_is_sent_as_it_is(large: Conversations) -> None:
+    batch = WrittenBatch.of(messages(3))
+    request = next(large.publish(batch, large.limit))
+
+    assert request.body is batch.body
+    assert request.messages == batch
 
 
 def test_batches_have_as_many_bytes_as_the_server_tells(large: Conversations) -> None:

@@ -133,11 +133,10 @@ class BackgroundDelivery:
         while (connection := queue.next_connection()) is not None:
             limit = self._limit_of(connection)
             batch = queue.first_batch(limit)
-            if not batch:
+            if batch is None:
                 continue
-            messages = [message for entry in batch for message in entry.messages]
             # The messages of a batch are given up together, each after its whole time.
-            retries = _Retries(queue, messages, batch[-1].since, self._keep_trying, self._clock)
+            retries = _Retries(queue, batch.messages, batch.entries[-1].since, self._keep_trying, self._clock)
             while queue.is_first(batch):
                 refused: Errors = {}
                 try:

@@ -120,6 +120,9 @@ class Drivers:
             return _NO_SPAN
         return tracing.tracer.send(messages, self._settings.connection(messages[0].connection or None))
 
-    def _groups(self, messages: Sequence[Message]) -> Iterator[tuple[Driver, list[Message]]]:
+    def _groups(self, messages: Sequence[Message]) -> Iterator[tuple[Driver, Sequence[Message]]]:
+        if len({message.connection for message in messages}) == 1:  # as nearly always
+            yield self.of(messages[0].connection), messages
+            return
         for connection, group in groupby(messages, key=attrgetter("connection")):
             yield self.of(connection), list(group)
