@@ -140,19 +140,17 @@ class HubPeers:
         self, app_id: str, key: IdempotencyKey, events: list[OutgoingEvent], then: Callable[[Reception], None]
     ) -> None:
         """Send all events of a request to the hub, which knows the idempotency keys that its workers took."""
-
-        kept = any(event.id is not None for event in events)
-        groups = [] if kept else by_channel(events)
+        groups = by_channel(events)
 
         def answered(known: Reception | None) -> None:
             if known is None:
-                for group in groups:  # if there are none, the hub has sent all, in order
+                for group in groups or ():  # if there are none, the hub has sent all, in order
                     self._node.deliver_events(app_id, group.channel, group.frames, group.except_socket_id)
             then(known or "new")
 
         number = self._ask(answered)
         self._barrier.begin()
-        self._send(PublishOnce(number, app_id, key, events if kept else [], groups))
+        self._send(PublishOnce(number, app_id, key, events if groups is None else [], groups or []))
 
     def _deliver(self, app_id: str, event: OutgoingEvent) -> None:
         if event.id is not None:  # the hub has sent it, with its position

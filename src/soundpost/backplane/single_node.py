@@ -104,11 +104,12 @@ class SingleNode:
         """Publish all events of a request, unless its idempotency key was taken before."""
         reception = self._idempotency_keys.receive(app_id, key)
         if reception == "new":
-            if any(event.id is not None for event in events):
+            groups = by_channel(events)
+            if groups is None:
                 for event in events:
                     self.publish(app_id, event)
             else:
-                for group in by_channel(events):
+                for group in groups:
                     self._barrier.begin()
                     self._registry.publish_all(self._node, app_id, group, self._acknowledged)
                     self._node.deliver_events(app_id, group.channel, group.frames, group.except_socket_id)

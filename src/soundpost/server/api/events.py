@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -205,23 +205,25 @@ def post_batch(request: Request, app: App, query: dict[str, str]) -> Response | 
 
 def _publish_valid(request: Request, app: App) -> Response | PendingResponse:
     """Publish the valid events of a batch; the answer has an error in the place of each of the others."""
-    most = app.settings.max_large_batch_size
-    events, errors = _read_each(request.body)
-    _check_size(len(events) + len(errors), most, "max_large_batch_size")
+    read = _read_each(request.body)
+    _check_size(len(read), app.settings.max_large_batch_size, "max_large_batch_size")
+    valid: list[ApiBatchEvent] = []
     arguments: list[EventArguments] = []
-    for place, event in list(events.items()):
+    errors: dict[int, ApiError] = {}
+    for place, event in enumerate(read):
         try:
+            if isinstance(event, ApiError):
+                raise event
             arguments.append(_arguments(app, event))
+            valid.append(event)
         except ApiError as error:
             errors[place] = error
-            del events[place]
     key = key_of(request, app)
     assert key is not None  # who asks for large batches sends one
-    valid = list(events.values())
 
     def answer() -> Response | PendingResponse:
         made = _answer_batch(app, valid)
-        return large_batches.with_errors(made, list(events), errors) if errors else made
+        return large_batches.with_errors(made, len(read), errors) if errors else made
 
     return publish_once(app, key, arguments, answer)
 
@@ -233,21 +235,20 @@ def _check_size(size: int, most: int, setting: str) -> None:
         raise ApiError(422, f"batch: {size} events, at most {most} are allowed ({setting}): split the request")
 
 
-def _read_each(body: bytes) -> tuple[dict[int, ApiBatchEvent], dict[int, ApiError]]:
-    """Return the events of a batch by their place in it, and errors for those that lack a field or have a wrong one."""
+def _read_each(body: bytes) -> Sequence[ApiBatchEvent | ApiError]:
+    """Return the events of a batch, with an error in the place of each that lacks a field or has a wrong one."""
     try:
         # Without the search for deep nesting, which takes as long as all the rest: fields with strings have none.
-        return dict(enumerate(_decode_batch(body).batch)), {}
+        return _decode_batch(body).batch
     except (DecodeError, UnicodeError, RecursionError):
-        texts = _read(_read_raw_batch, body).batch
-    events: dict[int, ApiBatchEvent] = {}
-    errors: dict[int, ApiError] = {}
-    for place, text in enumerate(texts):
-        try:
-            events[place] = _read(_read_batch_event, bytes(text))
-        except ApiError as error:
-            errors[place] = error
-    return events, errors
+        return [_read_one(bytes(text)) for text in _read(_read_raw_batch, body).batch]
+
+
+def _read_one(text: bytes) -> ApiBatchEvent | ApiError:
+    try:
+        return _read(_read_batch_event, text)
+    except ApiError as error:
+        return error
 
 
 def _arguments(app: App, event: ApiBatchEvent) -> EventArguments:

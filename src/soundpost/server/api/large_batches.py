@@ -45,16 +45,17 @@ def telling(answer: Callable[[], Response | PendingResponse], request: Request, 
 
 
 def with_errors(
-    answer: Response | PendingResponse, indexes: list[int], errors: dict[int, ApiError]
+    answer: Response | PendingResponse, size: int, errors: dict[int, ApiError]
 ) -> Response | PendingResponse:
-    """Return the answer to the events at some ``indexes`` of a batch with errors at the other indexes."""
+    """Return the answer to the other events of a batch of this ``size``, with the errors by their index."""
 
     def joined(response: Response) -> Response:
         if response.status != 200:
             return response
         value = read_object(response.body)
-        results: list[dict[str, Any]] = [{} for _ in range(len(indexes) + len(errors))]
-        for index, own in zip(indexes, value.get("batch", ()), strict=False):
+        results: list[dict[str, Any]] = [{} for _ in range(size)]
+        valid = [index for index in range(size) if index not in errors]
+        for index, own in zip(valid, value.get("batch", ()), strict=False):
             results[index] = own
         for index, error in errors.items():
             results[index] = {"error": error.message, "status": error.status}
