@@ -31,9 +31,13 @@ def messages_for(
     event's class decides. Raises PayloadError for an event that no server would take.
     """
     cls: Any = type(event)
-    declared = declaration_of(cls, id(cls))
-    if declared is not None and [*event.__dict__] == declared.fields and attributes_of(cls) == declared.attributes:
-        fields, names, groups, name = event.__dict__, declared.channels, declared.groups, declared.name
+    declared = declaration_of(cls)
+    if (
+        declared is not None
+        and [*(fields := event.__dict__)] == declared.fields
+        and attributes_of(cls) == declared.attributes
+    ):
+        names, groups, name = declared.channels, declared.groups, declared.name
         if not names:
             names = channels_for(event, declared)
             groups = groups_of(names, name)

@@ -64,11 +64,6 @@ class Message(Struct, eq=False, gc=False):
     key_id: str | None = None
     trace: Mapping[str, str] | None = None
 
-    def __post_init__(self) -> None:
-        # A socket id may come from a header, a queue or the application; a text that is none is left out.
-        if self.excluded is not None:
-            self.excluded = valid_socket_id(self.excluded)
-
     @property
     def id(self) -> str:
         """The id: the given one, or one that is made when it is first asked for."""
@@ -135,7 +130,8 @@ class Message(Struct, eq=False, gc=False):
     def from_dict(cls, value: Any) -> Message:
         """Return the message in the values of :meth:`to_dict`. Raises PayloadError."""
         try:
-            excluded, connection, ephemeral = value.get("s"), value.get("v", ""), value.get("e") is True
+            excluded, connection = valid_socket_id(value.get("s")), value.get("v", "")
+            ephemeral = value.get("e") is True
             id, key_id = value["i"], value.get("k")
             trace = _trace_in(value.get("t"))
             return cls(
