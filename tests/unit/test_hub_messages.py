@@ -75,6 +75,15 @@ def test_what_cannot_be_read_is_left_out_and_what_follows_is_not(garbage: bytes,
     assert len(found) == 1 or encode(found[0])
 
 
+def test_the_room_for_a_very_large_message_is_given_back() -> None:
+    reader = MessageReader()
+    usual = len(reader.room())
+    message = EventsMessage("1", "orders", [b"x" * 2 * usual], None)
+    reader.feed(encode(message))
+    assert reader.take() == message
+    assert len(reader.room()) == usual
+
+
 def test_it_is_logged_now_and_again(caplog: pytest.LogCaptureFixture) -> None:
     reader = MessageReader()
     with caplog.at_level(logging.WARNING):

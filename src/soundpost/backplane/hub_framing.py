@@ -31,31 +31,55 @@ def encode(message: Message) -> bytearray:
     return data
 
 
+_ROOM: Final = 262_144
+"""Bytes of the buffer that a stream is read into; a larger message has a larger buffer, for its time."""
+_LEAST_ROOM: Final = 16_384
+"""Bytes for which there is room at each read, so that no read brings very little."""
+
+
 class MessageReader:
     """A stream of bytes, divided into messages. A message that cannot be read is dropped."""
 
     # One message at a time: all those of a read of 256 kB together took 10 ms and more.
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._buffer = bytearray(_ROOM)
         self._start = 0
+        self._end = 0
         self._throttle = LogThrottle(log)
 
-    def feed(self, data: bytes) -> None:
+    def room(self) -> memoryview:
+        """Return the place for the next bytes of the stream; :meth:`received` takes note of them."""
+        if self._start == self._end:
+            self._start = self._end = 0
+            if len(self._buffer) > _ROOM:
+                self._buffer = bytearray(_ROOM)
+        elif len(self._buffer) - self._end < _LEAST_ROOM:
+            self._make_room()
+        return memoryview(self._buffer)[self._end :]
+
+    def received(self, size: int) -> None:
+        """Take note of so many bytes that were written to the beginning of :meth:`room`."""
+        self._end += size
+
+    def feed(self, data: bytes | bytearray) -> None:
         """Take bytes of the stream."""
-        del self._buffer[: self._start]
-        self._start = 0
-        self._buffer += data
+        while data:
+            with self.room() as room:
+                size = min(len(data), len(room))
+                room[:size] = data[:size]
+            self.received(size)
+            data = data[size:]
 
     @property
     def has_more(self) -> bool:
         """True if another message has arrived whole."""
-        return self._end() <= len(self._buffer)
+        return self._end_of_message() <= self._end
 
     def take(self) -> Message | None:
         """Return the next message that has arrived whole; None if there is none yet."""
         buffer = self._buffer
-        while (end := self._end()) <= len(buffer):
+        while (end := self._end_of_message()) <= self._end:
             begin, self._start = self._start + LENGTH_SIZE, end
             try:
                 if end - begin < LARGE:
@@ -75,9 +99,17 @@ class MessageReader:
             found.append(message)
         return found
 
-    def _end(self) -> int:
+    def _make_room(self) -> None:
+        """Move what is left to the beginning of the buffer, or of a larger one if the next message needs it."""
+        left = self._end - self._start
+        needed = max(self._end_of_message() - self._start, left + _LEAST_ROOM)
+        target = self._buffer if needed <= len(self._buffer) else bytearray(max(needed, 2 * left))
+        target[:left] = self._buffer[self._start : self._end]
+        self._buffer, self._start, self._end = target, 0, left
+
+    def _end_of_message(self) -> int:
         begin = self._start + LENGTH_SIZE
-        if begin > len(self._buffer):
+        if begin > self._end:
             return begin
         (length,) = _LENGTH.unpack_from(self._buffer, self._start)
         return begin + int(length)
