@@ -13,12 +13,17 @@ from msgspec.json import decode, encode
 from conformance.backplane.cluster import names
 from conformance.protocol.stage import APP, Stage, members_of
 from soundpost.backplane import MemoryRegistry, SingleNode, memory_subscriptions
+from soundpost.backplane.hub import Hub
+from soundpost.backplane.hub_messages import KnownRequest, Message, Published, PublishOnce
 from soundpost.core import slices
-from soundpost.core.peers import ChannelsQuery, UsersQuery
-from soundpost.core.slices import TURN, TurnBudget, in_slices
+from soundpost.core.app_settings import AppSettings, HistorySettings
+from soundpost.core.history import HistoryPage
+from soundpost.core.peers import ChannelsQuery, HistoryQuery, IdempotencyKey, OutgoingEvent, UsersQuery
+from soundpost.core.slices import TURN, SliceQueue, TurnBudget, in_slices
 from soundpost.server.api.events import post_event
 from soundpost.server.api.pending_response import PendingResponse
 from soundpost.server.api.requests import Request
+from soundpost.wire.messages import event as event_frame
 
 
 class Loop:
@@ -110,6 +115,92 @@ def test_all_that_shares_a_budget_has_its_turn_within_the_time_of_one() -> None:
 
     assert done == ["a1", "a2", "a3", "b1", "c1", "a", "b2", "c2", "b3", "c3", "b", "c"]
     assert seen == [2, 4, 7, 9, 12, 12]
+
+
+def test_lists_of_items_have_their_turn_one_after_the_other() -> None:
+    loop, done = Loop(), list[str]()
+    ticks = itertools.count(0, TURN * 0.6)
+    queue = SliceQueue(loop.call_soon, clock=lambda: next(ticks))
+    for letter in "ab":
+        queue.add([letter + "1", letter + "2", letter + "3"], done.append, then=partial(done.append, letter))
+    queue.add([], done.append, then=partial(done.append, "c"))
+    assert done == ["a1", "a2"]
+
+    while loop.soon:
+        loop.turn()
+    queue.add(["d1"], done.append, then=partial(done.append, "d"))
+
+    assert done == ["a1", "a2", "a3", "a", "b1", "b2", "b3", "b", "c", "d1", "d"]
+
+
+def test_an_item_that_fails_holds_up_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    loop, done = Loop(), list[int]()
+
+    def work(number: int) -> None:
+        if number == 1:
+            raise KeyError("a fault")
+        done.append(number)
+
+    queue = SliceQueue(loop.call_soon, clock=lambda: 0.0)
+    for _ in range(2):
+        queue.add(range(3), work, then=lambda: done.append(-1))
+
+    assert done == [0, 2, -1] * 2
+    assert "could not be handled" in caplog.text
+
+
+@pytest.mark.interpreted
+@pytest.mark.parametrize("over", ["single node", "hub"])
+def test_the_kept_events_of_a_large_request_are_published_over_several_turns(
+    over: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slices, "TURN", 0.0)  # each event takes a whole turn
+    loop, answers = Loop(), list[str]()
+    app = msgspec.structs.replace(APP, history=(HistorySettings(channels=("*",)),))
+    registry = MemoryRegistry([app], call_soon=loop.call_soon)
+    publish = to_single_node(app, registry) if over == "single node" else to_hub(registry)
+    key = IdempotencyKey("key", "digest")
+    events = [OutgoingEvent("room", event_frame("e", "room", "{}"), None, False, id=str(number)) for number in range(3)]
+
+    def kept() -> int:
+        pages: list[HistoryPage] = []
+        registry.answer(HistoryQuery("1", "room", "", 10, 1_000), pages.append)
+        return len(pages[0].events)
+
+    publish(key, events, lambda: answers.append(f"first, with {kept()}"))
+    seen = [kept()]
+    publish(key, events, lambda: answers.append(f"repeated, with {kept()}"))
+    while loop.soon:
+        loop.turn()
+        seen.append(kept())
+
+    assert seen[:3] == [1, 2, 3]
+    assert answers == ["first, with 3", "repeated, with 3"]
+
+
+Publishing = Callable[[IdempotencyKey, list[OutgoingEvent], Callable[[], None]], None]
+
+
+def to_single_node(app: AppSettings, registry: MemoryRegistry) -> Publishing:
+    node = SingleNode(registry)
+    Stage(app, peers=node)
+    return lambda key, events, then: node.publish_once("1", key, events, lambda reception: then())
+
+
+def to_hub(registry: MemoryRegistry) -> Publishing:
+    thens: list[Callable[[], None]] = []
+
+    def heard(message: Message) -> None:
+        if isinstance(message, Published | KnownRequest):
+            thens[message.number]()
+
+    worker = Hub(registry).add(heard)
+
+    def publish(key: IdempotencyKey, events: list[OutgoingEvent], then: Callable[[], None]) -> None:
+        thens.append(then)
+        worker.handle(PublishOnce(len(thens) - 1, "1", key, events, []))
+
+    return publish
 
 
 def one_by_one(loop: Loop) -> MemoryRegistry:

@@ -50,7 +50,8 @@ from soundpost.core.gathered_notices import MemberNotice
 from soundpost.core.inspection import Question, Reply, StartTail, TailLines
 from soundpost.core.member import Member
 from soundpost.core.observer_events import ObserverEvent
-from soundpost.core.peers import ChannelSnapshot
+from soundpost.core.peers import ChannelSnapshot, OutgoingEvent
+from soundpost.core.slices import SliceQueue
 
 _MAX_TAILS: Final = 100
 """Tails that a worker is remembered to have, more than it serves at a time."""
@@ -64,6 +65,8 @@ class Hub:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.idempotency_keys = IdempotencyKeys()
+        self.requests = SliceQueue(registry.call_soon)
+        """Requests of which a history keeps events."""
         self.workers: list[WorkerEnd] = []
         registry.on_reachability = self._send_reachability
 
@@ -191,17 +194,23 @@ class WorkerEnd:
 
     def _publish_once(self, message: PublishOnce) -> None:
         reception = self._hub.idempotency_keys.receive(message.app_id, message.key)
-        if reception != "new":
-            self._send(KnownRequest(message.number, reception))
+        if reception != "new":  # answered behind the events of the first request
+            known = KnownRequest(message.number, reception)
+            self._hub.requests.add((), self._send, then=partial(self._send, known))
             return
         publication = Publication(self._send, message.number, len(message.events) + len(message.groups))
         for group in message.groups:
             self._registry.publish_all(self, message.app_id, group, publication.propagate)
-        for event in message.events:
-            self._registry.publish(self, message.app_id, event, publication.propagate)
-            if event.id is None:  # the worker gets the kept ones from here, so these too: in order
-                self.deliver_event(message.app_id, event.channel, event.frame, event.except_socket_id)
-        publication.order()
+        if message.events:
+            publish = partial(self._publish_in_order, message.app_id, publication)
+            self._hub.requests.add(message.events, publish, then=publication.order)
+        else:
+            publication.order()
+
+    def _publish_in_order(self, app_id: str, publication: Publication, event: OutgoingEvent) -> None:
+        self._registry.publish(self, app_id, event, publication.propagate)
+        if event.id is None:  # the worker gets the kept ones from here, so these too: in order
+            self.deliver_event(app_id, event.channel, event.frame, event.except_socket_id)
 
     def _terminate(self, message: Terminate) -> None:
         self._registry.terminate(self, message.app_id, message.user_id)

@@ -44,6 +44,7 @@ class MemoryRegistry:
         webhooks: WebhookLog | None = None,
     ) -> None:
         self.webhooks = webhooks
+        self.call_soon = call_soon
         self._clock = clock
         self._apps = {app.id: AppEntry(app, clock) for app in apps}
         self.history = history or HistoryStore(ServerSettings().max_history_size)

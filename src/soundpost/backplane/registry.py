@@ -13,6 +13,7 @@ from soundpost.backplane.occupancy import Occupancy
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.history import HistoryRequest
 from soundpost.core.member import Member
+from soundpost.core.outbox import CallSoon
 from soundpost.core.peers import Admission, ChannelEvents, ChannelSnapshot, OutgoingEvent, PeersHandler, Query
 from soundpost.core.webhooks import WebhookEvent, WebhookLog
 
@@ -38,6 +39,10 @@ class Registry(Protocol):
     """Log that takes the events for webhooks; None if there are none."""
     on_reachability: Callable[[], None]
     """Called when :attr:`reaches_all` may have changed."""
+
+    @property
+    def call_soon(self) -> CallSoon:
+        """The function by which the loop does other work between two slices."""
 
     @property
     def reaches_all(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from soundpost.backplane.grouped_events import by_channel
@@ -21,6 +22,7 @@ from soundpost.core.peers import (
     Query,
     Reception,
 )
+from soundpost.core.slices import SliceQueue
 from soundpost.core.webhooks import WebhookEvent
 
 
@@ -32,6 +34,7 @@ class SingleNode:
         self._registry = registry
         self._barrier = PublishBarrier()
         self._idempotency_keys = IdempotencyKeys()
+        self._requests = SliceQueue(registry.call_soon)
         self._node: PeersHandler
         self._acknowledged = self._acknowledge  # the bound method: every publish hands it on
 
@@ -103,16 +106,15 @@ class SingleNode:
     ) -> None:
         """Publish all events of a request, unless its idempotency key was taken before."""
         reception = self._idempotency_keys.receive(app_id, key)
-        if reception == "new":
-            groups = by_channel(events)
-            if groups is None:
-                for event in events:
-                    self.publish(app_id, event)
-            else:
-                for group in groups:
-                    self._barrier.begin()
-                    self._registry.publish_all(self._node, app_id, group, self._acknowledged)
-                    self._node.deliver_events(app_id, group.channel, group.frames, group.except_socket_id)
+        groups = by_channel(events) if reception == "new" else None
+        if groups is None:  # a repeated request is answered behind the events of the first one
+            kept = events if reception == "new" else []
+            self._requests.add(kept, partial(self.publish, app_id), then=partial(then, reception))
+            return
+        for group in groups:
+            self._barrier.begin()
+            self._registry.publish_all(self._node, app_id, group, self._acknowledged)
+            self._node.deliver_events(app_id, group.channel, group.frames, group.except_socket_id)
         then(reception)
 
     def _acknowledge(self, taken: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,6 +11,7 @@ from typing import Final, TypeVar
 from soundpost.core.outbox import CallSoon
 
 T = TypeVar("T")
+log = logging.getLogger("soundpost.node")
 
 TURN: Final = 0.003
 """Seconds of a loop turn."""
@@ -39,6 +41,43 @@ def in_slices(
         then()
 
     go_on()
+
+
+class SliceQueue:
+    """Work on lists of items, one list after the other, for some milliseconds in each loop turn.
+
+    An item whose work fails is logged, and holds up no other. ``call_soon`` is the loop's, ``clock`` is in seconds.
+    """
+
+    def __init__(self, call_soon: CallSoon, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._call_soon = call_soon
+        self._clock = clock
+        self._waiting: deque[Callable[[], None]] = deque()  # the first one is at work
+
+    def add(self, items: Iterable[T], work: Callable[[T], None], *, then: Callable[[], None]) -> None:
+        """Do the work on each item in order, behind all that was added before, then call back.
+
+        If nothing waits, a first slice is done before the function returns. ``items`` must stay as they are meanwhile.
+        """
+
+        def begin() -> None:
+            in_slices(items, do, self._call_soon, then=end, clock=self._clock)
+
+        def do(item: T) -> None:
+            try:
+                work(item)
+            except Exception:
+                log.exception("an item of a list could not be handled")
+
+        def end() -> None:
+            self._waiting.popleft()
+            if self._waiting:
+                self._call_soon(self._waiting[0])
+            then()
+
+        self._waiting.append(begin)
+        if len(self._waiting) == 1:
+            begin()
 
 
 def in_parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -67,7 +67,7 @@ class RedisRegistry:
     ) -> None:
         self._apps = {app.id: AppEntry(app) for app in apps}
         self._redis = redis
-        self._call_soon = loop.call_soon
+        self.call_soon = loop.call_soon
         self._clock = loop.time
         self._nodes: dict[PeersHandler, None] = {}
         self._counts = Counts(self._apps, redis, self._report_changes, loop.call_later)
