@@ -184,7 +184,7 @@ Publishing = Callable[[IdempotencyKey, list[OutgoingEvent], Callable[[], None]],
 def to_single_node(app: AppSettings, registry: MemoryRegistry) -> Publishing:
     node = SingleNode(registry)
     Stage(app, peers=node)
-    return lambda key, events, then: node.publish_once("1", key, events, lambda reception: then())
+    return lambda key, events, then: node.publish_once("1", key, events, [], lambda reception: then())
 
 
 def to_hub(registry: MemoryRegistry) -> Publishing:

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from soundpost.backplane.grouped_events import by_channel
 from soundpost.backplane.hub_messages import (
     Admit,
     Admitted,
@@ -53,6 +52,7 @@ from soundpost.core.inspection import Reply
 from soundpost.core.member import Member
 from soundpost.core.peers import (
     Admission,
+    ChannelEvents,
     ChannelSnapshot,
     HistoryQuery,
     IdempotencyKey,
@@ -137,20 +137,24 @@ class HubPeers:
         self._send(Publish(number, app_id, event))
 
     def publish_once(
-        self, app_id: str, key: IdempotencyKey, events: list[OutgoingEvent], then: Callable[[Reception], None]
+        self,
+        app_id: str,
+        key: IdempotencyKey,
+        events: list[OutgoingEvent],
+        groups: list[ChannelEvents],
+        then: Callable[[Reception], None],
     ) -> None:
         """Send all events of a request to the hub, which knows the idempotency keys that its workers took."""
-        groups = by_channel(events)
 
         def answered(known: Reception | None) -> None:
             if known is None:
-                for group in groups or ():  # if there are none, the hub has sent all, in order
+                for group in groups:  # if there are none, the hub has sent all, in order
                     self._node.deliver_events(app_id, group.channel, group.frames, group.except_socket_id)
             then(known or "new")
 
         number = self._ask(answered)
         self._barrier.begin()
-        self._send(PublishOnce(number, app_id, key, events if groups is None else [], groups or []))
+        self._send(PublishOnce(number, app_id, key, events, groups))
 
     def _deliver(self, app_id: str, event: OutgoingEvent) -> None:
         if event.id is not None:  # the hub has sent it, with its position

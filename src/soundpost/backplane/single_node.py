@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from soundpost.backplane.grouped_events import by_channel
 from soundpost.backplane.idempotency import IdempotencyKeys
 from soundpost.backplane.publish_barrier import PublishBarrier
 from soundpost.backplane.registry import Registry
@@ -15,6 +14,7 @@ from soundpost.core.history import HistoryRequest
 from soundpost.core.member import Member
 from soundpost.core.peers import (
     Admission,
+    ChannelEvents,
     ChannelSnapshot,
     IdempotencyKey,
     OutgoingEvent,
@@ -102,12 +102,16 @@ class SingleNode:
             self._node.deliver_event(app_id, event.channel, event.frame, event.except_socket_id)
 
     def publish_once(
-        self, app_id: str, key: IdempotencyKey, events: list[OutgoingEvent], then: Callable[[Reception], None]
+        self,
+        app_id: str,
+        key: IdempotencyKey,
+        events: list[OutgoingEvent],
+        groups: list[ChannelEvents],
+        then: Callable[[Reception], None],
     ) -> None:
         """Publish all events of a request, unless its idempotency key was taken before."""
         reception = self._idempotency_keys.receive(app_id, key)
-        groups = by_channel(events) if reception == "new" else None
-        if groups is None:  # a repeated request is answered behind the events of the first one
+        if events or reception != "new":  # a repeated request is answered behind the events of the first one
             kept = events if reception == "new" else []
             self._requests.add(kept, partial(self.publish, app_id), then=partial(then, reception))
             return

@@ -275,9 +275,17 @@ class Peers(Protocol):
         """
 
     def publish_once(
-        self, app_id: str, key: IdempotencyKey, events: list[OutgoingEvent], then: Callable[[Reception], None]
+        self,
+        app_id: str,
+        key: IdempotencyKey,
+        events: list[OutgoingEvent],
+        groups: list[ChannelEvents],
+        then: Callable[[Reception], None],
     ) -> None:
-        """Publish all events of a request, unless a node of this host took the same idempotency key before."""
+        """Publish all events of a request, unless a node of this host took the same idempotency key before.
+
+        All are in ``events`` if a history keeps one of them, and in ``groups`` otherwise.
+        """
 
     @property
     def is_settled(self) -> bool:

