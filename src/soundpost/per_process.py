@@ -26,8 +26,10 @@ class PerProcess(Generic[T]):
 
     def __call__(self) -> T:
         """Return the value of this process; make it on the first call."""
-        value = self._values.get(os.getpid())
-        return self._first() if value is None else value
+        try:
+            return self._values[os.getpid()]
+        except KeyError:
+            return self._first()
 
     def made(self) -> T | None:
         """Return the value of this process; None if none was made yet."""

@@ -62,7 +62,9 @@ class Broadcaster(Dispatcher):
         if misplaced:
             raise _more_than_an_event("broadcast", event)
         options = self._send_options(event, queue, after_commit, on_error)
-        self._send(self._messages(event, to_others, socket_id, via, ephemeral), event, options, session)
+        messages = self._messages(event, to_others, socket_id, via, ephemeral)
+        send = self._send if tracing.tracer is None else self._send_traced
+        send(messages, event, options, session)
 
     async def abroadcast(
         self,
@@ -128,7 +130,8 @@ class Broadcaster(Dispatcher):
         """
         excluded, connections = self._excluded(to_others, socket_id), self._connections(via)
         messages = compose(channels, name, data, excluded, connections, ephemeral=ephemeral)
-        self._send(messages, None, self._send_options(None, queue, after_commit, on_error), session)
+        send = self._send if tracing.tracer is None else self._send_traced
+        send(messages, None, self._send_options(None, queue, after_commit, on_error), session)
 
     async def apublish(
         self,
@@ -237,7 +240,10 @@ class Broadcaster(Dispatcher):
             check_on_error(on_error)
             check_queue(queue)
             check_flag(after_commit, "after_commit")
-        settings = (self._settings or BroadcastSettings()) if self._fakes else self.settings
+        if self._fakes:
+            settings = self._settings or BroadcastSettings()
+        else:
+            settings = self._pinned or self._settings or self.settings  # the property alone takes 0.1 µs more
         if after_commit is None:
             after_commit = getattr(event, "after_commit", None)
         return SendOptions(
