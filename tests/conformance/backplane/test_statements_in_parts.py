@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from conformance.backplane.cluster import ADDED, REMOVED, Setup, leave, names
 from conformance.backplane.redis_cluster import Host, RedisCluster, redis_cluster
 from conformance.protocol.stage import APP, Client
 from soundpost.backplane.redis import member_statements
+from soundpost.backplane.redis.scripts import LEAVE_SOME, SYNC_REST, Script
 from soundpost.core.peers import UsersQuery
 
 ROOM = "presence-room"
@@ -61,6 +63,24 @@ async def test_nobody_is_told_of_members_who_are_stated_again(monkeypatch: pytes
 
         assert (watcher.read(), members[0].read()) == ([], [])
         assert await present(cluster, host) == {"watcher", *(f"user-{number}" for number in range(MEMBERS))}
+
+
+@pytest.mark.interpreted
+async def test_the_former_node_s_members_leave_in_parts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with stating_in_parts(monkeypatch) as (cluster, host, watcher, _):
+        scripts: list[Script] = []
+        run = host.redis.run
+
+        def noted(script: Script, bucket: bytes, *arguments: Any, then: Callable[[Any], None]) -> None:
+            scripts.append(script)
+            run(script, bucket, *arguments, then=then)
+
+        monkeypatch.setattr(host.redis, "run", noted)
+        await back(cluster, host)
+
+        of_former = [script for script in scripts if script in (LEAVE_SOME, SYNC_REST)]
+        assert of_former == [*[LEAVE_SOME] * (MEMBERS // 2 + 1), SYNC_REST]
+        assert watcher.read() == []
 
 
 @pytest.mark.interpreted

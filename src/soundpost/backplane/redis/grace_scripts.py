@@ -55,19 +55,24 @@ LINGER_ALL: Final = Script(
     _LINGER
     + """
 local channels = redis.call('HKEYS', base .. 'share:' .. node)
-local users = 0
-for i = tonumber(ARGV[4]) + 1, math.min(tonumber(ARGV[5]), #channels) do
-  for _, user in ipairs(redis.call('SMEMBERS', base .. 'users:' .. node .. ':' .. channels[i])) do
-    linger(channels[i], user, ARGV[3])
-    users = users + 1
+local at, left, stay = tonumber(ARGV[4]), tonumber(ARGV[5]), 0
+while at < #channels and left > 0 do
+  local channel = channels[at + 1]
+  local users = redis.call('SRANDMEMBER', base .. 'users:' .. node .. ':' .. channel, left)
+  for _, user in ipairs(users) do
+    linger(channel, user, ARGV[3])
+    leave(node, channel, user)
   end
+  left, stay = left - #users, stay + #users
+  if left > 0 then at, left = at + 1, left - 1 end
 end
-return {#channels, users}
+return {at, #channels, stay}
 """
 )
-"""Let all users stay that the node has in some of its channels. Arguments: MILLISECONDS FROM TO, counted from 0.
+"""Let some of the node's users stay after it has ended, at most MOST channels and users together.
 
-Answer: number of all channels of the node, number of users that stay."""
+Arguments: MILLISECONDS FROM MOST. FROM is a number of channels, counted from 0. Answer: the channel to go on with,
+number of all channels of the node, number of users that stay."""
 
 END_GRACE: Final = Script("""
 local channel, user = ARGV[3], ARGV[4]

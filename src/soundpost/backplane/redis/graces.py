@@ -17,8 +17,7 @@ from soundpost.core.presence_grace import RECONNECT_GRACE
 log = logging.getLogger("soundpost.redis")
 
 _USERS_AT_ONCE: Final = 200
-"""Users removed by one script: Redis does nothing else meanwhile."""
-_CHANNELS_AT_ONCE: Final = 200
+"""Users whose graces one script begins or ends: Redis does nothing else meanwhile, for some 2 ms."""
 _SIGNED_IN_AT_ONCE: Final = 500
 """Signed-in users whose graces one script begins or ends."""
 _MAX_NOTED: Final = 1_000
@@ -60,9 +59,9 @@ class Graces:
         for bucket in buckets:
             start, channels, users = 0, 1, 0
             while start < channels:
-                end = start + _CHANNELS_AT_ONCE
-                channels, more = await self._commands.ask_script(LINGER_ALL, bucket, milliseconds, start, end)
-                start, users = end, users + more
+                some = milliseconds, start, _USERS_AT_ONCE
+                start, channels, more = await self._commands.ask_script(LINGER_ALL, bucket, *some)
+                users += more
             start, signed_in = 0, 1
             while start < signed_in:
                 end = start + _SIGNED_IN_AT_ONCE

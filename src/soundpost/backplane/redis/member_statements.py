@@ -1,7 +1,7 @@
 """Statements of channels with very many members, made in parts: 10,000 members in one command stop the loop for 20 ms.
 
-Redis has the users of the node that this host was before until the last part, so no member is gone in between. What is
-asked of Redis meanwhile follows behind the first part, which states that this host has the channel.
+Redis has the users of the node that this host was before until all of this node are stated, so no member is gone in
+between. What is asked of Redis meanwhile follows behind the first part, which states that this host has the channel.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.counts import ReportChanges
 from soundpost.backplane.redis.message_fields import member_blob
 from soundpost.backplane.redis.redis import Redis
-from soundpost.backplane.redis.scripts import SILENTLY, SYNC, SYNC_MEMBERS, SYNC_REST
+from soundpost.backplane.redis.scripts import LEAVE_SOME, SILENTLY, SYNC, SYNC_MEMBERS, SYNC_REST
 from soundpost.core.slices import TurnBudget
 
 MEMBERS_AT_ONCE: Final = 200
@@ -37,10 +37,10 @@ class MemberStatements:
 
         ``announce`` is the script's argument ANNOUNCE. Presence channels, which alone have members, announce no count.
         """
-        left, node = dict.fromkeys(user_ids), self._redis.node
+        left, node, former = dict.fromkeys(user_ids), self._redis.node, self._redis.former_node
         if len(left) <= MEMBERS_AT_ONCE:
             self._left.pop(channel, None)
-            stated = (channel.name, channel.stated_count, self._redis.former_node)
+            stated = (channel.name, channel.stated_count, former)
             self._redis.run(SYNC, channel.bucket, announce, *stated, *_blobs(channel, left), then=then)
             return
         self._left[channel] = left
@@ -54,14 +54,23 @@ class MemberStatements:
                 yield [*islice(left, MEMBERS_AT_ONCE)]
 
         def end() -> None:
-            is_whole = is_under_way()
             if self._left.get(channel) is left:
                 del self._left[channel]
-            if not is_whole:
+            go_on([MEMBERS_AT_ONCE if former else 0, []])
+
+        def go_on(answer: Any) -> None:
+            """Remove the former node's users, some with each answer of Redis, then read the channel."""
+            if not isinstance(answer, list) or not is_under_way():
                 then(ConnectionError("the channel is not stated any more"))
                 return
-            stated = (channel.name, channel.stated_count, self._redis.former_node)
-            self._redis.run(SYNC_REST, channel.bucket, SILENTLY, *stated, then=then)
+            number, changes = answer
+            self._stated(channel.app_id, changes)
+            if number == MEMBERS_AT_ONCE:
+                some = (former, channel.name, MEMBERS_AT_ONCE)
+                self._redis.run(LEAVE_SOME, channel.bucket, *some, then=go_on)
+            else:
+                stated = (channel.name, channel.stated_count, former)
+                self._redis.run(SYNC_REST, channel.bucket, SILENTLY, *stated, then=then)
 
         state = partial(self._state, channel, left)
         state([*islice(left, MEMBERS_AT_ONCE)])

@@ -91,6 +91,12 @@ local function leave_all(node, channel)
   end
 end
 
+local function leave_some(node, channel, most)
+  local users = redis.call('SRANDMEMBER', base .. 'users:' .. node .. ':' .. channel, most)
+  for _, user in ipairs(users) do leave(node, channel, user) end
+  return #users
+end
+
 local function count(node, channel, number, tell)
   local share = base .. 'share:' .. node
   local before = tonumber(redis.call('HGET', share, channel) or '0')
@@ -236,8 +242,8 @@ if former ~= '' then count(former, channel, 0, tell) end
 )
 """End the statement of a channel whose members were stated in parts, and read the channel.
 
-The former node's users go only now, so none of those who were stated is missing in between. Arguments: ANNOUNCE CHANNEL
-NUMBER FORMER. Answer: as that of :data:`SYNC`."""
+The former node's users have gone before, by :data:`LEAVE_SOME`. Arguments: ANNOUNCE CHANNEL NUMBER FORMER. Answer: as
+that of :data:`SYNC`."""
 
 NOTE_KEPT: Final = """
 local function forget(oldest)
@@ -279,14 +285,27 @@ Arguments: CHANNEL FRAME MILLISECONDS MOST ORIGIN NUMBER EXCLUDED. Answer: 1, ve
 
 REMOVE_NODE: Final = Script("""
 local channels = redis.call('HKEYS', base .. 'share:' .. node)
-local most = tonumber(ARGV[4])
-local taken = math.min(most, #channels)
-for i = 1, taken do count(node, channels[i], 0, ARGV[3]) end
+local left, taken = tonumber(ARGV[4]), 0
+for _, channel in ipairs(channels) do
+  if left <= 0 then break end
+  left = left - leave_some(node, channel, left)
+  if left > 0 then
+    count(node, channel, 0, ARGV[3])
+    left, taken = left - 1, taken + 1
+  end
+end
 return {taken, #channels - taken, changes}
 """)
-"""Take out an expired node's subscriptions to at most MOST channels. Arguments: ANNOUNCE MOST.
+"""Take out some of an expired node's subscriptions, at most MOST channels and users together. Arguments: ANNOUNCE MOST.
 
 Answer: number of channels taken out, number of channels left, changes."""
+
+LEAVE_SOME: Final = Script("""
+return {leave_some(ARGV[3], ARGV[4], ARGV[5]), changes}
+""")
+"""Remove up to MOST users whom a former node has in a channel. Arguments: FORMER CHANNEL MOST.
+
+Answer: number of users removed, changes."""
 
 _NOW: Final = """
 local time = redis.call('TIME')
@@ -343,5 +362,19 @@ return 1
 
 Each host checks that Redis has the order: who may publish but not write cannot give one, and an old one is void."""
 
-ALL: Final = (ENTER, LEAVE, COUNT, SYNC, SYNC_MEMBERS, SYNC_REST, KEEP, REMOVE_NODE, ADMIT, REGISTER, BEAT, RESTART)
+ALL: Final = (
+    ENTER,
+    LEAVE,
+    COUNT,
+    SYNC,
+    SYNC_MEMBERS,
+    SYNC_REST,
+    KEEP,
+    REMOVE_NODE,
+    LEAVE_SOME,
+    ADMIT,
+    REGISTER,
+    BEAT,
+    RESTART,
+)
 """All scripts of this module."""
