@@ -21,6 +21,7 @@ from soundpost.backplane.redis.counts import Counts, ReportChanges
 from soundpost.backplane.redis.history import Histories
 from soundpost.backplane.redis.member_statements import MemberStatements
 from soundpost.backplane.redis.message_fields import member_of
+from soundpost.backplane.redis.open_channels import OpenChannels
 from soundpost.backplane.redis.received import event_fault
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.statements import state_in_slices
@@ -61,7 +62,7 @@ class Channels:
         self._statements = MemberStatements(redis, self.turns, report_changes)
         self._changes_meanwhile: dict[SharedChannel, deque[Callable[[], None]]] = {}
         """Changes of channels that are taking over their members, over several loop turns."""
-        self.by_topic: dict[bytes, SharedChannel] = {}
+        self.opened = OpenChannels()
         self._throttle = LogThrottle(log, clock)
 
     def open(self, entry: AppEntry, name: str) -> SharedChannel:
@@ -71,7 +72,7 @@ class Channels:
         self._histories.open(entry, channel)
         entry.channels[name] = channel
         entry.occupancy.occupied(name)
-        self.by_topic[channel.topic] = channel
+        self.opened.add(channel)
         return channel
 
     def close_if_empty(self, entry: AppEntry, channel: SharedChannel) -> None:
@@ -79,7 +80,8 @@ class Channels:
         if channel.is_wanted:
             return
         if entry.channels.get(channel.name) is channel:
-            del entry.channels[channel.name], self.by_topic[channel.topic]
+            del entry.channels[channel.name]
+            self.opened.remove(channel)
             entry.occupancy.vacated(channel.name)
             self._histories.leave(channel)
             self._redis.unsubscribe(channel.bucket, channel.topic)
@@ -208,8 +210,7 @@ class Channels:
 
     async def sync_all(self) -> None:
         """State all channels, some in each loop turn: Redis is up, and knows nothing of this host."""
-        for entry in list(self._apps.values()):
-            await state_in_slices(list(entry.channels.values()), self._state, self.turn_clock)
+        await state_in_slices(self.opened, self._state, self.turn_clock)
 
     def _state(self, channel: SharedChannel, then: Callable[[], None]) -> bool:
         """State a channel unless it has been stated, or closed; tell whether it was stated now."""
@@ -220,8 +221,7 @@ class Channels:
 
     def resume_all(self) -> None:
         """Run all joins that wait for Redis, which is away; some in each loop turn."""
-        for entry in self._apps.values():
-            self.turns.each(list(entry.channels.values()), self._resume_without_redis)
+        self.turns.each(self.opened, self._resume_without_redis)
 
     def _resume_without_redis(self, channel: SharedChannel) -> None:
         """Run the joins of a channel, unless Redis is back: then it is asked about the channel."""

@@ -59,6 +59,8 @@ class Histories:
         self.publishing = HistoryPublishing(apps, redis, self.generations, clock=clock, call_later=call_later)
         self.reads = HistoryReads(redis, call_later, self.generations.evicts, lambda: self.publishing.may_wait)
         self.rings = Rings(max_size)
+        self.followed: dict[bytes, int] = {}
+        """Number of channels in each bucket whose histories this host follows."""
         self._delivered = set[str]()
         """Ids of the last events that came from Redis and that subscribers here were given. An event comes again if
         Redis has lost it, and the answer to its publisher too."""
@@ -115,6 +117,7 @@ class Histories:
         self.reads.forget(channel.app_id, channel.name)
         if kept is None or kept.generation != skipped.generation or kept.reading:
             return
+        self.generations.heard(channel.bucket, skipped.generation, skipped.offset)
         if skipped.before > kept.last:
             self.resync(channel)
         elif skipped.offset > kept.last:
@@ -175,6 +178,7 @@ class Histories:
         rule = entry.history_rules.of(channel.name)
         if rule is not None:
             channel.history = KeptChannel(channel.name, rule)
+            self.followed[channel.bucket] = self.followed.get(channel.bucket, 0) + 1
             channel.history.unplaced = self.publishing.put_by_of(channel)
 
     def leave(self, channel: SharedChannel) -> None:
@@ -188,6 +192,9 @@ class Histories:
             self.rings.forget(channel.history)
             channel.given = channel.given.union(channel.history.unplaced)
             channel.history = None
+            self.followed[channel.bucket] -= 1
+            if not self.followed[channel.bucket]:
+                del self.followed[channel.bucket]
 
     def sync(self, channel: SharedChannel, begin_after: str = "") -> None:
         """Read what this host has not delivered yet; the channel's topic must be subscribed to.

@@ -7,16 +7,15 @@ host compares the last offsets of its channels. The answers come behind all that
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
-from itertools import islice
 from typing import Any, Final
 
-from soundpost.backplane.redis.app_entry import AppEntry
+from soundpost.backplane.redis.bucket_commands import BucketCommands
 from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.failures import EMPTIED
 from soundpost.backplane.redis.generations import Generations
-from soundpost.backplane.redis.redis import Redis
+from soundpost.backplane.redis.open_channels import OpenChannels
 from soundpost.core.outbox import CallSoon
 from soundpost.core.slices import in_slices
 from soundpost.log_throttle import MINUTE, LogThrottle
@@ -30,92 +29,95 @@ _AT_ONCE: Final = 2_000
 class HistoryChecks:
     """Compares what this host has heard with what Redis has. ``resync`` asks for a channel's whole state.
 
-    ``call_soon`` is the loop's.
+    ``followed`` are the buckets in which this host follows histories. ``call_soon`` is the loop's.
     """
 
     def __init__(
         self,
-        apps: Mapping[str, AppEntry],
-        redis: Redis,
+        redis: BucketCommands,
         generations: Generations,
+        followed: Iterable[bytes],
+        opened: OpenChannels,
         resync: Callable[[SharedChannel], None],
         call_soon: CallSoon,
     ) -> None:
-        self._apps = apps
         self._redis = redis
         self._generations = generations
+        self._followed = followed
+        self._opened = opened
         self._resync = resync
         self._call_soon = call_soon
-        self._is_collecting = False
         self._throttle = LogThrottle(log)
         self._compared: dict[bytes, int] = {}
-        """Last offset of each bucket when its channels were compared."""
-        self._doubtful: dict[SharedChannel, None] = {}
-        """Channels that are still to be compared."""
+        """Last offset of each bucket when its channels were compared, or began to be."""
+        self._doubtful: dict[bytes, None] = {}
+        """Buckets whose channels are still to be compared."""
+        self._comparing: list[SharedChannel] = []
+        """Channels of one bucket that are still to be compared."""
 
     def check(self) -> None:
-        """Ask for the last offset of each bucket, over several loop turns. Called with each beat."""
-        if self._is_collecting:
-            return
-        self._is_collecting = True
-        buckets: dict[bytes, list[SharedChannel]] = {}
-
-        def collect(channel: SharedChannel) -> None:
-            if _is_followed(channel):
-                buckets.setdefault(channel.bucket, []).append(channel)
-
-        def ask() -> None:
-            self._is_collecting = False
-            for bucket, channels in buckets.items():
+        """Ask for the last offset of each bucket. Called with each beat."""
+        for bucket in self._followed:
+            if bucket in self._generations.by_bucket:
                 tag = self._redis.tag(bucket)
-                self._redis.send(bucket, ("MGET", tag + b":gen", tag + b":top"), partial(self._moved, bucket, channels))
-            self._compare()
+                self._redis.send(bucket, ("MGET", tag + b":gen", tag + b":top"), partial(self._moved, bucket))
+        self._compare()
 
-        entries = [entry for entry in self._apps.values() if entry.history_rules]
-        channels = [channel for entry in entries for channel in entry.channels.values()]
-        in_slices(channels, collect, self._call_soon, then=ask)
-
-    def _moved(self, bucket: bytes, channels: list[SharedChannel], answer: Any) -> None:
+    def _moved(self, bucket: bytes, answer: Any) -> None:
         if not isinstance(answer, list):
             return
         generation, top = answer
         if generation is None or top is None:
             self._redis.reconnect(EMPTIED)
             return
-        last = int(top)
+        last, heard = int(top), self._generations.top(bucket)
         is_new = generation.decode() != self._generations.by_bucket.get(bucket)
         self._generations.by_bucket[bucket], self._generations.tops[bucket] = generation.decode(), last
-        for channel in channels:
-            kept = channel.history
-            if kept is None or not _is_followed(channel):
-                continue
-            if kept.last > last and not is_new:
-                self._throttle.warn(
-                    "ahead",
-                    "Redis has no event of %s of app %s at %s, which this host has heard of: somebody else publishes "
-                    "on our topics, or Redis has lost events. Clients are told of a gap",
-                    channel.name,
-                    channel.app_id,
-                    kept.head,
-                    interval=MINUTE,
-                )
-            if is_new or kept.last > last:
-                self._resync(channel)
+        if is_new or heard > last:
+            resync = partial(self._resync_if_ahead, last, is_new)
+            in_slices(self._channels_of(bucket), resync, self._call_soon)
         if self._compared.get(bucket) != last:
             self._compared[bucket] = last
-            self._doubtful.update(dict.fromkeys(channels))
+            self._doubtful[bucket] = None
+
+    def _channels_of(self, bucket: bytes) -> list[SharedChannel]:
+        return self._opened.of_bucket(self._redis.topic(bucket, ""))
+
+    def _resync_if_ahead(self, last: int, is_new: bool, channel: SharedChannel) -> None:
+        """Ask for the state of a channel whose events Redis has lost: its generation is another, or ends earlier."""
+        kept = channel.history
+        if kept is None or not _is_followed(channel):
+            return
+        if kept.last > last and not is_new:
+            self._throttle.warn(
+                "ahead",
+                "Redis has no event of %s of app %s at %s, which this host has heard of: somebody else publishes "
+                "on our topics, or Redis has lost events. Clients are told of a gap",
+                channel.name,
+                channel.app_id,
+                kept.head,
+                interval=MINUTE,
+            )
+        if is_new or kept.last > last:
+            self._resync(channel)
 
     def _compare(self) -> None:
-        """Compare the last offsets of some channels."""
-        buckets: dict[bytes, list[SharedChannel]] = {}
-        for channel in list(islice(self._doubtful, _AT_ONCE)):
-            del self._doubtful[channel]
-            if _is_followed(channel):
-                buckets.setdefault(channel.bucket, []).append(channel)
-        for bucket, channels in buckets.items():
-            start = self._redis.tag(bucket) + b":l:"
-            keys = [start + channel.name.encode() for channel in channels]
-            self._redis.send(bucket, ("MGET", *keys), partial(self._compared_with, channels))
+        """Compare the last offsets of some channels, bucket by bucket."""
+        left = _AT_ONCE
+        while left > 0 and (self._comparing or self._doubtful):
+            if not self._comparing:
+                bucket = next(iter(self._doubtful))
+                del self._doubtful[bucket]
+                self._comparing = self._channels_of(bucket)
+            some = self._comparing[-left:]
+            del self._comparing[-left:]
+            left -= len(some)
+            channels = [channel for channel in some if _is_followed(channel)]
+            if channels:
+                bucket = channels[0].bucket
+                start = self._redis.tag(bucket) + b":l:"
+                keys = [start + channel.name.encode() for channel in channels]
+                self._redis.send(bucket, ("MGET", *keys), partial(self._compared_with, channels))
 
     def _compared_with(self, channels: Iterable[SharedChannel], answer: Any) -> None:
         if not isinstance(answer, list):

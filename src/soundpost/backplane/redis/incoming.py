@@ -92,7 +92,7 @@ class Incoming:
             )
 
     def _act_on(self, topic: bytes, message: topic_messages.Message) -> None:
-        channel = self._channels.by_topic.get(topic)
+        channel = self._channels.opened.of_topic(topic)
         if isinstance(message, topic_messages.EventMessage):
             if channel is not None:  # else this host has just left the channel
                 self._receive_event(channel, message)

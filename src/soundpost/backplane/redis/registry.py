@@ -80,7 +80,14 @@ class RedisRegistry:
         )
         self._incoming = Incoming(self._apps, redis, self._histories, self._channels, self._counts, loop.time)
         self._queue = self._histories.publishing.queue
-        checks = HistoryChecks(self._apps, redis, self._histories.generations, self._channels.sync, loop.call_soon)
+        checks = HistoryChecks(
+            redis,
+            self._histories.generations,
+            self._histories.followed,
+            self._channels.opened,
+            self._channels.sync,
+            loop.call_soon,
+        )
         self._queue.on_flow = lambda: self.on_reachability()
         self._queries = Queries(redis, loop.time, loop.call_soon, self._histories.generations.head)
         self._number = 0  # number of this process' last message

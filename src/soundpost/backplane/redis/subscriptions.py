@@ -202,15 +202,14 @@ class Subscriptions:
         """End all subscriptions of a node that is gone, some in each loop turn; ``then`` is called at the end."""
 
         def subscriptions() -> Iterator[tuple[AppEntry, SharedChannel, str | None]]:
-            for entry in list(self._apps.values()):
-                for channel in list(entry.channels.values()):
-                    share = channel.shares.get(node)
-                    if share is None:
-                        yield entry, channel, None
-                        continue
-                    users = [user_id for user_id, times in share.users.items() for _ in range(times)]
-                    for user_id in users or repeat(None, share.count):
-                        yield entry, channel, user_id
+            for channel in self._channels.opened:
+                entry, share = self._apps[channel.app_id], channel.shares.get(node)
+                if share is None:
+                    yield entry, channel, None
+                    continue
+                users = [user_id for user_id, times in share.users.items() for _ in range(times)]
+                for user_id in users or repeat(None, share.count):
+                    yield entry, channel, user_id
 
         def leave(found: tuple[AppEntry, SharedChannel, str | None]) -> None:
             entry, channel, user_id = found
