@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
@@ -15,7 +16,7 @@ from conformance.backplane.cluster import ADDED, REMOVED, SUCCEEDED, Setup, leav
 from conformance.backplane.history_hosts import come_back, lose_redis
 from conformance.backplane.redis_cluster import Host, RedisCluster, redis_cluster
 from conformance.protocol.stage import APP, Client, members_of
-from soundpost.backplane.redis import redis
+from soundpost.backplane.redis import queries, redis
 from soundpost.backplane.redis.bucket_commands import ignore_answer
 from soundpost.backplane.redis.buckets import CONTROL
 from soundpost.backplane.redis.channel import SharedChannel
@@ -428,3 +429,23 @@ async def test_a_host_is_behind_while_redis_has_very_many_commands_to_answer() -
         cluster.release(two.stage)
         await cluster.settle()
         assert not peers.is_behind
+
+
+@pytest.mark.parametrize("attributes", [[], ["subscription_count"]])
+async def test_pages_of_channels_are_one_list(monkeypatch: pytest.MonkeyPatch, attributes: list[str]) -> None:
+    """A page has channels of one bucket, and the last one those that are left of all buckets."""
+    monkeypatch.setattr(queries, "SLICE", 2)
+    monkeypatch.setattr(queries, "_ATTRIBUTES_AT_ONCE", 2)
+    async with two_hosts() as (cluster, one, two):
+        channels = [f"page-{number}" for number in range(70)]
+        await cluster.join(two.stage, *channels)
+        info = dict.fromkeys(attributes, 1)
+
+        found = await cluster.ask(one.stage, ChannelsQuery("1", "page-", attributes))
+        assert found == dict.fromkeys(channels, info)
+        await lose_redis(two)
+        answers: list[bytes] = []
+        two.registry.answer(ChannelsQuery("1", "page-", attributes), answers.append)
+        while not answers:  # noqa: ASYNC110 - the test's own wait
+            await asyncio.sleep(0)
+        assert json.loads(answers[0]) == dict.fromkeys(channels, info)

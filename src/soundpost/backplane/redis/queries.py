@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +12,7 @@ from soundpost.backplane.redis.message_fields import member_of
 from soundpost.backplane.slices import SLICE, json_in_slices
 from soundpost.core.outbox import CallSoon
 from soundpost.core.peers import ChannelQuery, ChannelsQuery, ConnectionsQuery, Query, UsersQuery
-from soundpost.core.slices import in_slices
+from soundpost.core.slices import in_parts, in_slices
 
 if TYPE_CHECKING:
     from soundpost.backplane.redis.app_entry import AppEntry
@@ -70,8 +70,11 @@ class Queries:
         self._read([(bucket, "HVALS", "members:" + query.channel, ())], answered)
 
     def _channels(self, entry: AppEntry, query: ChannelsQuery, then: Answered) -> None:
-        def make(slice_: Sequence[bytes | str], then: Callable[[bytes], None]) -> None:
-            texts = [name if isinstance(name, str) else name.decode() for name in slice_]
+        size = _ATTRIBUTES_AT_ONCE if query.attributes else SLICE
+        pages: list[bytes] = []
+
+        def make(slice_: Sequence[bytes], then: Callable[[bytes], None]) -> None:
+            texts = [name for page in slice_ for name in page.decode().split("\n")]
             names = [name for name in texts if name.startswith(query.prefix)]
             if query.attributes and names:
                 self._attributes(
@@ -83,16 +86,22 @@ class Queries:
             else:
                 then(json_members({name: {} for name in names}))
 
-        def answered(found: list[Any] | None) -> None:
-            names: list[bytes | str] = []
-            if found is None:
-                names += entry.channels
-            else:
-                for total in found:
-                    names += _keys(total)
-            json_in_slices(names, make, then, self._call_soon, _ATTRIBUTES_AT_ONCE if query.attributes else SLICE)
+        def paged(answer: Any) -> list[bytes]:
+            """Take full pages of a bucket's channels, and return what is left: less than a page."""
+            names = [*answer]
+            full = len(names) - len(names) % size
+            pages.extend(_pages(names[:full], size))
+            return names[full:]
 
-        self._read([(bucket, "HGETALL", "total", ()) for bucket in all_buckets(query.app_id)], answered)
+        def answered(found: list[Any] | None) -> None:
+            if found is None:
+                pages[:] = _pages([name.encode() for name in entry.channels], size)
+            else:
+                pages.extend(_pages([name for names in found for name in names], size))
+            json_in_slices(pages, make, then, self._call_soon, 1)
+
+        reads: list[Read] = [(bucket, "HKEYS", "total", ()) for bucket in all_buckets(query.app_id)]
+        self._read(reads, answered, paged)
 
     def _attributes(self, entry: AppEntry, names: Sequence[str], asked: Sequence[str], then: Answered) -> None:
         kept = [name for name in names if entry.history_rules.of(name) is not None] if "position" in asked else []
@@ -127,14 +136,19 @@ class Queries:
 
         self._read(reads, answered)
 
-    def _read(self, reads: Sequence[Read], then: Callable[[list[Any] | None], None]) -> None:
-        """Send reads; ``then`` gets all answers in order, or None if one of them failed."""
+    def _read(
+        self,
+        reads: Sequence[Read],
+        then: Callable[[list[Any] | None], None],
+        take: Callable[[Any], Any] = lambda answer: answer,
+    ) -> None:
+        """Send reads; ``then`` gets what ``take`` makes of each answer, in order, or None if a read failed."""
         answers: list[Any] = [None] * len(reads)
         left = len(reads)
 
         def answered(number: int, answer: Any) -> None:
             nonlocal left
-            answers[number] = answer
+            answers[number] = answer if isinstance(answer, Exception) else take(answer)
             left -= 1
             if not left:
                 then(None if any(isinstance(each, Exception) for each in answers) else answers)
@@ -147,9 +161,9 @@ class Queries:
             )
 
 
-def _keys(answer: Any) -> Iterable[bytes]:
-    """Return the keys of a hash, which is a dictionary in RESP3."""
-    return answer if isinstance(answer, dict) else answer[::2]
+def _pages(names: Sequence[bytes], size: int) -> list[bytes]:
+    """Return names in pages of lines. The garbage collector takes some milliseconds for 100,000 single names."""
+    return [b"\n".join(part) for part in in_parts(names, size)]
 
 
 def _here(entry: AppEntry, name: str, asked: Sequence[str], now: float, head: str | None) -> dict[str, Any]:
