@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Final
 
@@ -30,8 +30,6 @@ from soundpost.wire.positions import parse_position, with_position
 
 _REMEMBERED: Final = 1_000
 """Number of ids of delivered events that are remembered at least."""
-_AT_ONCE: Final = 1_000
-"""Number of channels whose events are looked at for their age in one loop turn: some 0.5 ms if none is too old."""
 GAP_SPREAD: Final = 5.0
 """Seconds over which the subscribers of all channels are told that a generation has ended: they fetch data anew."""
 
@@ -314,18 +312,23 @@ class Histories:
 
         in_slices(list(entry.channels.values()), resync, self._call_soon)
 
-    def housekeep(self) -> None:
-        """Forget events that are too old, of some channels in each loop turn."""
-        if not self._is_housekeeping:
-            self._is_housekeeping = True
-            self._drop_expired(0)
+    def housekeep(self, channels: Iterable[SharedChannel]) -> None:
+        """Forget events of channels that are too old, of some channels in each loop turn."""
 
-    def _drop_expired(self, start: int) -> None:
-        self._is_housekeeping = False  # if it fails, the next housekeeping begins again
-        end = self.rings.drop_expired_from(start, _AT_ONCE, microseconds())
-        if end is not None:
+        def each() -> Iterator[SharedChannel]:
             self._is_housekeeping = True
-            self._call_later(0, self._drop_expired, end)
+            try:
+                yield from channels
+            finally:  # if one fails, the next housekeeping begins again
+                self._is_housekeeping = False
+
+        def drop_expired(channel: SharedChannel) -> None:
+            if channel.history is not None:
+                self.rings.drop_expired(channel.history, now)
+
+        if not self._is_housekeeping:
+            now = microseconds()
+            in_slices(each(), drop_expired, self._call_soon, clock=lambda: self.publishing.turn_clock())
 
     def _call_soon(self, callback: Callable[[], None]) -> None:
         self._call_later(0, callback)

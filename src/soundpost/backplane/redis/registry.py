@@ -338,5 +338,5 @@ class RedisRegistry:
     def housekeep(self) -> None:
         """Announce counts of large channels and drop expired entries."""
         self._counts.housekeep()
-        self._histories.housekeep()
+        self._histories.housekeep(self._channels.opened)
         self._incoming.housekeep()

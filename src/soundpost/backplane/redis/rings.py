@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 from soundpost.backplane.redis.kept_channel import KeptChannel
 from soundpost.core.history import KeptEvent
 
@@ -47,18 +45,6 @@ class Rings:
         self.size -= kept.drop_expired(now)
         if not kept.ring.events:
             self._by_news.pop(kept, None)
-
-    def drop_expired_from(self, start: int, number: int, now: int) -> int | None:
-        """Forget events that are too old, of so many channels in the order of their news, the first ``start`` left out.
-
-        Return where to go on, None behind the last channel. A list of all channels would be the simpler way, but the
-        garbage collector takes 60 ms for one of 100,000.
-        """
-        some = list(islice(self._by_news, start, start + number))
-        for kept in some:
-            self.drop_expired(kept, now)
-        filled = sum([kept in self._by_news for kept in some])
-        return start + filled if len(some) == number else None
 
     def forget(self, kept: KeptChannel) -> None:
         """Forget all events of a channel."""
