@@ -90,8 +90,9 @@ class ControlServer:
             if request.do == "figures":
                 return bounded(await self._collector.cluster_figures())
             if request.do == "status":
-                await asyncio.to_thread(build)  # looks through the folders of the package the first time: 10 ms
-                status = msgspec.structs.replace(self._supervision.status(), configuration=self._configuration)
+                facts = await asyncio.to_thread(build)  # looks through the folders of the package at first: 10 ms
+                status = self._supervision.status()
+                status = msgspec.structs.replace(status, configuration=self._configuration, build=facts)
                 return ControlReply(True, status=status)
             if request.do == "restart progress":
                 return ControlReply(True, done=self._supervision.restart_is_done())

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from soundpost import __version__
 from soundpost.backplane.registry import Load
-from soundpost.compilation import Build, build
+from soundpost.compilation import Build
 from soundpost.config.settings import Settings
 from soundpost.server.webhooks.figures import EndpointFigures
 
@@ -63,7 +63,7 @@ class Status(Struct, frozen=True):
     webhooks: list[EndpointFigures] = []
     """Figures of the webhook endpoints that this host sends to; empty without endpoints, or if another host sends."""
     build: Build | None = None
-    """Compiled parts, Python and event loop of the server; None if the server is older and does not say."""
+    """Compiled parts, Python and event loop of the server; None if nobody has looked, or the server is older."""
 
     @classmethod
     def of(
@@ -98,7 +98,6 @@ class Status(Struct, frozen=True):
             workers=workers,
             redis=redis,
             webhooks=webhooks or [],
-            build=build(),
         )
 
 
