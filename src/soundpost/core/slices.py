@@ -13,7 +13,7 @@ from soundpost.core.outbox import CallSoon
 T = TypeVar("T")
 log = logging.getLogger("soundpost.node")
 
-TURN: Final = 0.003
+TURN: Final = 0.002
 """Seconds of a loop turn."""
 
 

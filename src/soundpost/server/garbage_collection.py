@@ -14,4 +14,4 @@ def spare_the_loop() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(1_000, 4, 10_000)
+    gc.set_threshold(500, 4, 20_000)
