@@ -201,7 +201,7 @@ class HistoryAnswers:
             else:
                 fresh(None)
 
-        self._histories.reads.ask_patiently(entry, channel.name, Place(rewind=number), answered)
+        self._histories.reads.ask_with_retries(entry, channel.name, Place(rewind=number), answered)
 
     # Pages
 
@@ -219,7 +219,7 @@ class HistoryAnswers:
                 self._histories.reads.ask_together(entry, query.channel, Place(generation, offset), delivered)
             return
         place = Place(generation, offset, 0, query.most, query.max_bytes, query.newest_first)
-        self._histories.reads.ask_patiently(entry, query.channel, place, partial(self._stored_page, entry, query, then))
+        self._histories.reads.ask_with_retries(entry, query.channel, place, partial(self._stored_page, entry, query, then))
 
     def _delivered_page(
         self,

@@ -153,12 +153,12 @@ class HistoryReads:
             interval=MINUTE,
         )
 
-    def ask_patiently(self, entry: AppEntry, channel: str, place: Place, then: Answered, tries: int = _TRIES) -> None:
+    def ask_with_retries(self, entry: AppEntry, channel: str, place: Place, then: Answered, tries: int = _TRIES) -> None:
         """Read as :meth:`ask` does; while Redis may be back before long, wait for it."""
 
         def answered(piece: Piece | None) -> None:
             if piece is None and tries > 1 and self._may_wait():
-                self._call_later(_RETRY, self.ask_patiently, entry, channel, place, then, tries - 1)
+                self._call_later(_RETRY, self.ask_with_retries, entry, channel, place, then, tries - 1)
             else:
                 then(piece)
 
@@ -168,7 +168,7 @@ class HistoryReads:
             self.ask(entry, channel, place, answered)
 
     def ask_together(self, entry: AppEntry, channel: str, place: Place, then: Answered) -> None:
-        """Read as :meth:`ask_patiently` does, with one question for all who ask the same within a moment."""
+        """Read as :meth:`ask_with_retries` does, with one question for all who ask the same within a moment."""
         key = entry.app.id, channel, place
         known = self._remembered.get(key)
         if known is not None:
@@ -179,7 +179,7 @@ class HistoryReads:
             waiting.append(then)
             return
         self._waiting[key] = [then]
-        self.ask_patiently(entry, channel, place, partial(self._answer, key))
+        self.ask_with_retries(entry, channel, place, partial(self._answer, key))
 
     def _answer(self, key: tuple[str, str, Place], piece: Piece | None) -> None:
         waiting = self._waiting.pop(key)
