@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from soundpost.backplane.addresses import Addresses
 from soundpost.backplane.occupancy import Occupancy
 from soundpost.backplane.redis.buckets import bucket_limit
+from soundpost.backplane.redis.open_channels import ChannelsByName
 from soundpost.backplane.redis.received import largest_frame
 from soundpost.backplane.redis.webhook_prelude import logged_names
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.history_rules import HistoryRules
 from soundpost.core.peers import PeersHandler
-
-if TYPE_CHECKING:
-    from soundpost.backplane.redis.channel import SharedChannel
 
 
 class AppEntry:
@@ -22,7 +18,7 @@ class AppEntry:
 
     def __init__(self, app: AppSettings) -> None:
         self.configure(app)
-        self.channels: dict[str, SharedChannel] = {}
+        self.channels = ChannelsByName()
         """Channels that have subscribers here, by name."""
         self.connections: dict[PeersHandler, int] = {}
         """Number of connections by node."""

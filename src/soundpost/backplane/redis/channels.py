@@ -79,7 +79,7 @@ class Channels:
         """Close a channel that has no subscribers here any more, and none on their way."""
         if channel.is_wanted:
             return
-        if entry.channels.get(channel.name) is channel:
+        if entry.channels.of(channel.name) is channel:
             del entry.channels[channel.name]
             self.opened.remove(channel)
             entry.occupancy.vacated(channel.name)
@@ -164,7 +164,7 @@ class Channels:
             self.resume(channel)
 
     def _is_open(self, channel: SharedChannel) -> bool:
-        return self._apps[channel.app_id].channels.get(channel.name) is channel
+        return self._apps[channel.app_id].channels.of(channel.name) is channel
 
     def resume(self, channel: SharedChannel) -> None:
         """Run the joins that waited for Redis, which has answered or is away; some in each loop turn."""

@@ -207,7 +207,7 @@ class HistoryAnswers:
 
     def page(self, entry: AppEntry, query: HistoryQuery, then: Callable[[HistoryPage], None]) -> None:
         """Answer kept events after a position."""
-        channel = entry.channels.get(query.channel)
+        channel = entry.channels.of(query.channel)
         kept = None if channel is None else channel.history
         generation, offset = parse_position(query.after) if query.after else ("", None)
         if query.delivered and channel is not None and kept is not None and offset is not None:
@@ -219,7 +219,9 @@ class HistoryAnswers:
                 self._histories.reads.ask_together(entry, query.channel, Place(generation, offset), delivered)
             return
         place = Place(generation, offset, 0, query.most, query.max_bytes, query.newest_first)
-        self._histories.reads.ask_with_retries(entry, query.channel, place, partial(self._stored_page, entry, query, then))
+        self._histories.reads.ask_with_retries(
+            entry, query.channel, place, partial(self._stored_page, entry, query, then)
+        )
 
     def _delivered_page(
         self,
@@ -243,7 +245,7 @@ class HistoryAnswers:
         self, entry: AppEntry, query: HistoryQuery, then: Callable[[HistoryPage], None], piece: Piece | None
     ) -> None:
         if piece is None:  # Redis is away: what this host has delivered may be a part only
-            channel = entry.channels.get(query.channel)
+            channel = entry.channels.of(query.channel)
             head = self.head(entry, query.channel)
             kept = None if channel is None or query.after else channel.history
             events = [] if kept is None else kept.ring.events[:]
@@ -263,7 +265,7 @@ class HistoryAnswers:
     def delete(self, entry: AppEntry, deletion: HistoryDeletion, then: Callable[[str], None]) -> None:
         """Delete a channel's history; answer the position behind the last event."""
         bucket = bucket_of(entry.app.id, deletion.channel)
-        channel, queue = entry.channels.get(deletion.channel), self._histories.publishing.queue
+        channel, queue = entry.channels.of(deletion.channel), self._histories.publishing.queue
         if channel is not None and not queue.flows:
             self._histories.forget_delivered(channel)
         publication = Publication(bucket, _DELETE, (deletion.channel.encode(),))

@@ -99,7 +99,7 @@ class HistoryPublishing:
     ) -> None:
         """Have Redis keep and publish an event."""
         assert event.id is not None
-        channel = entry.channels.get(event.channel)
+        channel = entry.channels.of(event.channel)
         is_followed = channel is not None and channel.history is not None
         self._number += 1
         frame, flags = event.frame, (b"r" if event.repeatable else b"") + (b"s" if event.repeated else b"")
@@ -215,7 +215,7 @@ class HistoryPublishing:
         """Give an event, which is preceded by its id, to this host's clients without a position."""
         event_id, event = item
         name, frame = event.channel.name, event.frame
-        channel = event.entry.channels.get(name)
+        channel = event.entry.channels.of(name)
         if channel is None:
             self._put_by_event(event_id, event.entry.app.id, name, KeptEvent(0, frame, event.except_socket_id))
             return
@@ -269,7 +269,7 @@ class HistoryPublishing:
         if put_by is not None and put_by.pop(event_id, None) is not None and not put_by:
             del self._put_by[app_id, name]
         entry = self._apps.get(app_id)
-        channel = None if entry is None else entry.channels.get(name)
+        channel = None if entry is None else entry.channels.of(name)
         kept = None if channel is None else channel.history
         if kept is not None and (offset is None or (offset <= kept.last and not kept.reading)):
             kept.unplaced.pop(event_id, None)
@@ -293,7 +293,7 @@ class HistoryPublishing:
         entry = self._apps.get(app_of(bucket))
         if b"g" not in flags and entry is not None:
             frame, flags = with_id(frame, event_id), flags + b"g"
-            channel = entry.channels.get(name.decode())
+            channel = entry.channels.of(name.decode())
             number = self._in_flight.get(event_id)
             if number is not None and channel is not None:
                 waiting = _Waiting(number, entry, channel, frame, excluded.decode() or None, script == _ADD_LAST)

@@ -153,7 +153,9 @@ class HistoryReads:
             interval=MINUTE,
         )
 
-    def ask_with_retries(self, entry: AppEntry, channel: str, place: Place, then: Answered, tries: int = _TRIES) -> None:
+    def ask_with_retries(
+        self, entry: AppEntry, channel: str, place: Place, then: Answered, tries: int = _TRIES
+    ) -> None:
         """Read as :meth:`ask` does; while Redis may be back before long, wait for it."""
 
         def answered(piece: Piece | None) -> None:

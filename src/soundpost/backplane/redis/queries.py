@@ -55,7 +55,7 @@ class Queries:
             self._channels(entry, query, then)
 
     def _users(self, entry: AppEntry, query: UsersQuery, then: Answered) -> None:
-        channel = entry.channels.get(query.channel)
+        channel = entry.channels.of(query.channel)
         bucket = bucket_of(query.app_id, query.channel)
 
         def answered(found: list[Any] | None) -> None:
@@ -167,7 +167,7 @@ def _pages(names: Sequence[bytes], size: int) -> list[bytes]:
 
 
 def _here(entry: AppEntry, name: str, asked: Sequence[str], now: float, head: str | None) -> dict[str, Any]:
-    channel = entry.channels.get(name)
+    channel = entry.channels.of(name)
     if channel is None:
         return channel_attributes(name, asked, subscriptions=0, users=0, position=head)
     return channel_attributes(

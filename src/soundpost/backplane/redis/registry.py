@@ -212,7 +212,7 @@ class RedisRegistry:
             return
         if event.id is None and not event.ephemeral and entry.history_rules.of(name) is not None:
             self._history_answers.note_unkept(app_id, name)
-        channel = entry.channels.get(name)
+        channel = entry.channels.of(name)
         if channel is not None:
             self._histories.publishing.release(channel)
             channel.deliver(frame, except_socket_id, node if event.id is None else None)
@@ -248,7 +248,7 @@ class RedisRegistry:
         name, frames, except_socket_id, keep = events.channel, events.frames, events.except_socket_id, events.keep
         if not events.ephemeral and entry.history_rules.of(name) is not None:
             self._history_answers.note_unkept(app_id, name)
-        channel = entry.channels.get(name)
+        channel = entry.channels.of(name)
         if channel is not None:
             self._histories.publishing.release(channel)
             channel.deliver_all(frames, except_socket_id, node)
@@ -290,7 +290,7 @@ class RedisRegistry:
         """Answer a query about all hosts; the query's class says what the answer is."""
         entry = self._apps[query.app_id]
         if isinstance(query, HistoryQuery):
-            channel = entry.channels.get(query.channel)
+            channel = entry.channels.of(query.channel)
             if channel is not None:
                 self._channels.ensure_stated(channel)
             self._history_answers.page(entry, query, then)

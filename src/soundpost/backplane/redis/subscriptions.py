@@ -64,7 +64,7 @@ class Subscriptions:
     ) -> None:
         """Count a subscription, once other hosts' events for the channel come here. Answer None: channel full."""
         entry = self._apps[app_id]
-        known = entry.channels.get(name)
+        known = entry.channels.of(name)
         if known is not None:
             self._channels.ensure_stated(known)  # without the newcomer, for whom there may be no room
         channel = known or self._channels.open(entry, name)
@@ -176,7 +176,7 @@ class Subscriptions:
     ) -> None:
         """Read the state that a subscriber of the channel is sent."""
         entry = self._apps[app_id]
-        channel = entry.channels.get(name)
+        channel = entry.channels.of(name)
         if channel is None:
             then(ChannelSnapshot(None, None))
         else:
@@ -194,7 +194,7 @@ class Subscriptions:
     ) -> None:
         """Stop counting a subscription; Redis tells the other subscribers of a member who left."""
         entry = self._apps[app_id]
-        channel = entry.channels.get(name)
+        channel = entry.channels.of(name)
         if channel is not None and channel.remove(node, user_id):
             self._uncount(entry, channel, user_id, linger, socket_id)
 
