@@ -21,7 +21,7 @@ class Receiver:
 
 
 @pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+def socket_pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     with ours, theirs:
@@ -40,14 +40,18 @@ def send(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-def test_everything_goes_to_each_and_nobody_is_left(send: Any, pair: tuple[socket.socket, socket.socket]) -> None:
-    ours, theirs = pair
+def test_everything_goes_to_each_and_nobody_is_left(
+    send: Any, socket_pair: tuple[socket.socket, socket.socket]
+) -> None:
+    ours, theirs = socket_pair
     assert send({Receiver(ours.fileno()): None}, b"frame") == []
     assert theirs.recv(100) == b"frame"
 
 
-def test_a_full_socket_is_reported_with_what_it_took(send: Any, pair: tuple[socket.socket, socket.socket]) -> None:
-    ours, theirs = pair
+def test_a_full_socket_is_reported_with_what_it_took(
+    send: Any, socket_pair: tuple[socket.socket, socket.socket]
+) -> None:
+    ours, theirs = socket_pair
     receiver, data = Receiver(ours.fileno()), bytes(range(256)) * 20_000
     ((reported, sent),) = send([receiver], data)
     assert reported is receiver
@@ -60,9 +64,9 @@ def test_a_full_socket_is_reported_with_what_it_took(send: Any, pair: tuple[sock
 
 
 def test_those_without_a_descriptor_and_those_broken_are_reported(
-    send: Any, pair: tuple[socket.socket, socket.socket]
+    send: Any, socket_pair: tuple[socket.socket, socket.socket]
 ) -> None:
-    ours, theirs = pair
+    ours, theirs = socket_pair
     closed, broken = socket.socketpair()
     gone = closed.detach()
     socket.close(gone)

@@ -28,7 +28,7 @@ def calls(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+def socket_pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     with ours, theirs:
@@ -42,8 +42,8 @@ def listener() -> Iterator[socket.socket]:
         yield sock
 
 
-def test_what_came_is_read_until_the_end(calls: Any, pair: tuple[socket.socket, socket.socket]) -> None:
-    ours, theirs = pair
+def test_what_came_is_read_until_the_end(calls: Any, socket_pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = socket_pair
     assert calls.read_some(ours.fileno()) is None
     theirs.sendall(b"frame")
     assert calls.read_some(ours.fileno()) == b"frame"
@@ -51,27 +51,31 @@ def test_what_came_is_read_until_the_end(calls: Any, pair: tuple[socket.socket, 
     assert calls.read_some(ours.fileno()) == b""
 
 
-def test_a_read_takes_64_kib_at_most(calls: Any, pair: tuple[socket.socket, socket.socket]) -> None:
-    ours, theirs = pair
+def test_a_read_takes_64_kib_at_most(calls: Any, socket_pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = socket_pair
     theirs.sendall(bytes(70_000))
     assert [len(calls.read_some(ours.fileno())) for _ in range(2)] == [65_536, 4_464]
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
-def test_all_kinds_of_bytes_are_written(calls: Any, pair: tuple[socket.socket, socket.socket], kind: Any) -> None:
-    ours, theirs = pair
+def test_all_kinds_of_bytes_are_written(
+    calls: Any, socket_pair: tuple[socket.socket, socket.socket], kind: Any
+) -> None:
+    ours, theirs = socket_pair
     assert calls.write_some(ours.fileno(), kind(b"frame")) == 5
     assert theirs.recv(100) == b"frame"
 
 
-def test_a_full_socket_takes_a_part_and_then_nothing(calls: Any, pair: tuple[socket.socket, socket.socket]) -> None:
-    ours, _ = pair
+def test_a_full_socket_takes_a_part_and_then_nothing(
+    calls: Any, socket_pair: tuple[socket.socket, socket.socket]
+) -> None:
+    ours, _ = socket_pair
     assert 0 < calls.write_some(ours.fileno(), bytes(5_000_000)) < 5_000_000
     assert calls.write_some(ours.fileno(), bytes(5_000_000)) == 0
 
 
-def test_a_broken_socket_is_an_error(calls: Any, pair: tuple[socket.socket, socket.socket]) -> None:
-    ours, theirs = pair
+def test_a_broken_socket_is_an_error(calls: Any, socket_pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = socket_pair
     theirs.close()
     with pytest.raises(BrokenPipeError):
         calls.write_some(ours.fileno(), b"frame")
