@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from soundpost.backplane.occupancy import Occupancy
 from soundpost.backplane.redis.channel import SharedChannel
-from soundpost.backplane.redis.open_channels import ChannelsByName, OpenChannels
+from soundpost.backplane.redis.open_channels import OpenChannels
 
 
 def channel(bucket: int, name: str) -> SharedChannel:
@@ -47,20 +47,3 @@ def test_channels_come_and_go_while_all_are_gone_through() -> None:
 
     assert set(channels) <= set(found)
     assert len({each.name for each in found}) == len(found)
-
-
-def test_the_channels_of_an_app_are_found_by_name() -> None:
-    by_name, channels = ChannelsByName(), [channel(0, f"room-{number}") for number in range(50)]
-    for each in channels:
-        by_name[each.name] = each
-
-    assert [by_name.of(each.name) for each in channels] == channels
-    assert (by_name.of("other"), len(by_name), "room-7" in by_name) == (None, 50, True)
-    assert sorted(by_name) == sorted(each.name for each in channels)
-
-    found = list[SharedChannel]()
-    for each in by_name.each():
-        found.append(each)
-        del by_name[each.name]
-    assert set(found) == set(channels)
-    assert (len(by_name), "room-7" in by_name) == (0, False)

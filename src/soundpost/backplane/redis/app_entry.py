@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from soundpost.backplane.addresses import Addresses
 from soundpost.backplane.occupancy import Occupancy
+from soundpost.backplane.parted_dict import PartedDict
 from soundpost.backplane.redis.buckets import bucket_limit
-from soundpost.backplane.redis.open_channels import ChannelsByName
+from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.received import largest_frame
 from soundpost.backplane.redis.webhook_prelude import logged_names
 from soundpost.core.app_settings import AppSettings
@@ -18,7 +19,7 @@ class AppEntry:
 
     def __init__(self, app: AppSettings) -> None:
         self.configure(app)
-        self.channels = ChannelsByName()
+        self.channels = PartedDict[str, SharedChannel]()
         """Channels that have subscribers here, by name."""
         self.connections: dict[PeersHandler, int] = {}
         """Number of connections by node."""

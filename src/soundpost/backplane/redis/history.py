@@ -295,7 +295,7 @@ class Histories:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-        in_slices(entry.channels.each(), follow, self._call_soon, then=take_anew)
+        in_slices(entry.channels.each_value(), follow, self._call_soon, then=take_anew)
 
     async def _take_anew(self, entry: AppEntry) -> None:
         try:
@@ -310,7 +310,7 @@ class Histories:
             if channel.history is not None:
                 self.resync(channel)
 
-        in_slices(entry.channels.each(), resync, self._call_soon)
+        in_slices(entry.channels.each_value(), resync, self._call_soon)
 
     def housekeep(self, channels: Iterable[SharedChannel]) -> None:
         """Forget events of channels that are too old, of some channels in each loop turn."""

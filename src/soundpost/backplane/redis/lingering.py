@@ -67,7 +67,7 @@ class Lingering:
                 self._redis.run(END_GRACE, channel.bucket, channel.name, user_id, then=ended)
 
         if self._redis.up:
-            in_slices(entry.channels.each(), end, partial(self._call_later, 0))
+            in_slices(entry.channels.each_value(), end, partial(self._call_later, 0))
 
     def _ended(self, app_id: str, answer: Any) -> None:
         if isinstance(answer, list):

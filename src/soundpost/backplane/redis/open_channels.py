@@ -1,50 +1,13 @@
-"""The channels that have subscribers on this host, in parts: nobody has to list all of them at once.
+"""The channels that have subscribers on this host, bucket by bucket: nobody has to list all of them at once.
 
-A list of 100,000 channels, and each look of the garbage collector at it, take some milliseconds of a loop turn. The
-growth of a dictionary of so many takes 6 ms, and those of a channel's name and topic would grow in the same turn.
+A list of 100,000 channels, and each look of the garbage collector at it, take some milliseconds of a loop turn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
-from itertools import chain
-from typing import Final
+from collections.abc import Iterator
 
 from soundpost.backplane.redis.channel import SharedChannel
-
-_PARTS: Final = 16
-"""Number of dictionaries for the channels of an app."""
-
-
-class ChannelsByName(MutableMapping[str, SharedChannel]):
-    """The open channels of an app, by name."""
-
-    def __init__(self) -> None:
-        self._parts: tuple[dict[str, SharedChannel], ...] = tuple({} for _ in range(_PARTS))
-
-    def __getitem__(self, name: str) -> SharedChannel:
-        return self._parts[hash(name) % _PARTS][name]
-
-    def __setitem__(self, name: str, channel: SharedChannel) -> None:
-        self._parts[hash(name) % _PARTS][name] = channel
-
-    def __delitem__(self, name: str) -> None:
-        del self._parts[hash(name) % _PARTS][name]
-
-    def __len__(self) -> int:
-        return sum(map(len, self._parts))
-
-    def __iter__(self) -> Iterator[str]:
-        return chain.from_iterable(self._parts)
-
-    def of(self, name: str) -> SharedChannel | None:
-        """Return the channel of this name; None if it has no subscribers here."""
-        return self._parts[hash(name) % _PARTS].get(name)
-
-    def each(self) -> Iterator[SharedChannel]:
-        """Yield all channels, of which some may come and go meanwhile."""
-        for part in self._parts:
-            yield from [*part.values()]
 
 
 class OpenChannels:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from soundpost.backplane.parted_dict import PartedDict
 from soundpost.backplane.redis.bucket_commands import ignore_answer
 from soundpost.backplane.redis.buckets import bucket_of
 from soundpost.backplane.redis.statements import state_in_slices
 from soundpost.backplane.redis.user_scripts import END_ABSENCE, REMOVE_USERS, SIGN_IN, SIGN_OUT
 from soundpost.core.presence_grace import RECONNECT_GRACE
-from soundpost.core.slices import in_parts, in_slices
+from soundpost.core.slices import in_slices
 
 if TYPE_CHECKING:
     from soundpost.backplane.redis.bucket_commands import Command
@@ -80,8 +82,8 @@ class SharedUsers:
         self._redis = redis
         self._report = report
         self._call_later = call_later
-        self._here: dict[Key, HereUser] = {}
-        self._watched: dict[Key, WatchedUser] = {}
+        self._here = PartedDict[Key, HereUser]()
+        self._watched = PartedDict[Key, WatchedUser]()
         self._unknown: dict[Key, WatchedUser] = {}
         """Watched users about whom Redis has not answered yet."""
         self._by_topic: dict[bytes, Key] = {}
@@ -95,7 +97,7 @@ class SharedUsers:
 
     def sign_in(self, node: PeersHandler, app_id: str, user_id: str, info_json: bytes) -> None:
         """Note that a user has its first connection on a node of this host."""
-        user = self._here.get((app_id, user_id))
+        user = self._here.of((app_id, user_id))
         if user is None:
             user = self._here[app_id, user_id] = HereUser(info_json)
             if not self._redis.up:
@@ -124,7 +126,7 @@ class SharedUsers:
 
     def _state_again(self, key: Key, then: Callable[[], None]) -> bool:
         """State a user unless it has been stated, or has left; return whether it was stated now."""
-        user = self._here.get(key)
+        user = self._here.of(key)
         if user is None or user.stated_by == self._redis.node:
             return False
         self._state(key, user, then)
@@ -133,7 +135,7 @@ class SharedUsers:
     def sign_out(self, node: PeersHandler, app_id: str, user_id: str, linger: float, is_last: bool) -> None:
         """Note that a connection of a user is gone, perhaps its last one on the node."""
         key = app_id, user_id
-        user = self._here.get(key)
+        user = self._here.of(key)
         if user is None or node not in user.nodes:
             return
         self._ensure_stated(key, user)
@@ -162,7 +164,7 @@ class SharedUsers:
 
     def _end_held(self, key: Key, user: HereUser) -> None:
         user.held -= 1
-        if user.held or user.nodes or self._here.get(key) is not user:
+        if user.held or user.nodes or self._here.of(key) is not user:
             return
         self._ensure_stated(key, user)
         del self._here[key]
@@ -181,13 +183,16 @@ class SharedUsers:
     def remove_node(self, node: PeersHandler) -> None:
         """Let the users of a node that is gone come back; its clients watch nobody any more."""
         call_soon = partial(self._call_later, 0)
-        in_slices(list(self._here), lambda key: self.sign_out(node, *key, RECONNECT_GRACE, is_last=True), call_soon)
+        in_slices(
+            self._here.each_key(), lambda key: self.sign_out(node, *key, RECONNECT_GRACE, is_last=True), call_soon
+        )
 
-        def unwatch(known: tuple[Key, WatchedUser]) -> None:
-            if node in known[1].nodes:
-                self._unwatch(node, *known)
+        def unwatch(key: Key) -> None:
+            watched = self._watched.of(key)
+            if watched is not None and node in watched.nodes:
+                self._unwatch(node, key, watched)
 
-        in_slices(list(self._watched.items()), unwatch, call_soon)
+        in_slices(self._watched.each_key(), unwatch, call_soon)
 
     # Watching
 
@@ -213,7 +218,7 @@ class SharedUsers:
     def unwatch(self, node: PeersHandler, app_id: str, user_ids: Iterable[str]) -> None:
         """Tell a node of some users no more."""
         for user_id in user_ids:
-            watched = self._watched.get((app_id, user_id))
+            watched = self._watched.of((app_id, user_id))
             if watched is not None and node in watched.nodes:
                 self._unwatch(node, (app_id, user_id), watched)
 
@@ -262,7 +267,7 @@ class SharedUsers:
                 node.deliver_user_status(*key, is_online)
 
     def _change(self, key: Key, is_online: bool) -> None:
-        watched = self._watched.get(key)
+        watched = self._watched.of(key)
         if watched is not None and watched.is_online is not None:
             self._set(key, watched, is_online)
 
@@ -281,10 +286,10 @@ class SharedUsers:
         """
         former, buckets = self._redis.former_node, self._buckets
         self._buckets = set()
-        await state_in_slices(list(self._here), self._state_again, self.turn_clock)
+        await state_in_slices(self._here.each_key(), self._state_again, self.turn_clock)
         for bucket in buckets if former else ():
             self._redis.send(bucket, self._redis.script(REMOVE_USERS, bucket, _MAX_FORMER, node=former), ignore_answer)
-        in_slices(list(self._watched), self._subscribe_again, partial(self._call_later, 0), clock=self.turn_clock)
+        in_slices(self._watched.each_key(), self._subscribe_again, partial(self._call_later, 0), clock=self.turn_clock)
 
     def _subscribe_again(self, key: Key) -> None:
         if self._redis.up and key in self._watched:
@@ -292,8 +297,13 @@ class SharedUsers:
 
     def on_flow(self) -> None:
         """Ask for the users that this host watches, some in each loop turn: the other hosts have stated theirs, too."""
-        parts = in_parts(list(self._watched), _ASKED_TOGETHER)
-        in_slices(parts, self._ask_again, partial(self._call_later, 0), clock=self.turn_clock)
+        keys = self._watched.each_key()
+
+        def parts() -> Iterator[list[Key]]:
+            while some := [*islice(keys, _ASKED_TOGETHER)]:
+                yield some
+
+        in_slices(parts(), self._ask_again, partial(self._call_later, 0), clock=self.turn_clock)
 
     def _ask_again(self, keys: Iterable[Key]) -> None:
         if self._redis.up:
