@@ -43,10 +43,10 @@ class WrongProtocol:
             if not is_from_doctor(data):
                 self._log_throttle.warn(
                     "TLS to a plain port",
-                    "a client speaks TLS to the plain %s (from %s): it was told to use https, wss or forceTLS here; "
-                    "or it is pusher-js, which tries wss too where ws was not answered within 2 s, and is well if it "
-                    "connects then. Give it the port on which a proxy terminates TLS (443 as a rule), or serve TLS here "
-                    "(server.tls.certificate). An application on this machine publishes to http://, without TLS",
+                    "a client speaks TLS to the plain %s (from %s): it was told to use https, wss or forceTLS here. "
+                    "Give it the port on which a proxy terminates TLS (443 as a rule), or serve TLS here "
+                    "(server.tls.certificate). An application on this machine publishes to http://, without TLS. "
+                    "pusher-js also tries wss once where ws was not answered within 2 s: that is harmless",
                     self._place,
                     shown(peer_address(transport)),
                 )
