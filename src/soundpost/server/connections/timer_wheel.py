@@ -53,8 +53,9 @@ class TimerWheel:
 
     def remove(self, timed: Timed) -> None:
         """Cancel an object's timeout."""
-        if timed.slot >= 0:
-            self._slots[timed.slot].discard(timed)
+        slot = timed.slot
+        if slot >= 0:
+            self._slots[slot].discard(timed)
             timed.slot = -1
 
     def tick(self) -> None:
