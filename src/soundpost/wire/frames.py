@@ -41,7 +41,7 @@ ReadSingle = Callable[[bytes, int], bytes | None]
 _NOT_UTF8: Final = "text that is not valid UTF-8"
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 _SHORT_TEXT_HEADERS: Final = [bytes((0x80 | TEXT, length)) for length in range(126)]
-"""Headers of text frames by the length of their payload. Measured: a frame takes 190 instructions with one that is kept,
+"""Headers of text frames by the length of their payload. Measured: a frame takes 190 instructions with a kept header,
 1,220 with a new one."""
 
 
