@@ -103,6 +103,17 @@ def test_a_websocket_stays_open_that_opens_behind_the_answer_to_a_publish(
         assert client.read_event()["event"] == "pusher:pong"
 
 
+def test_a_client_that_waits_for_its_admission_is_not_counted_as_silent(ticked: TickedServer, late: LatePeers) -> None:
+    late.holds_admissions = True
+    with RawSocket(ticked.port), RawSocket(ticked.port) as client:
+        client.send(upgrade_request())
+        ticked.until(lambda: len(late.admissions) == 1)
+
+        assert ticked.run(lambda: ticked.server.sockets.silent_beyond(1, lambda address: True)) == []
+        ticked.run(late.admissions.pop())
+        assert client.read_head().startswith(b"HTTP/1.1 101 ")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the loop's transports serve all sockets")
 def test_events_do_not_overtake_an_answer_that_the_kernel_has_not_taken(ticked: TickedServer) -> None:
     with ticked.connect() as other, RawSocket(ticked.port, receive_buffer=2_048) as client:
