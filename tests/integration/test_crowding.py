@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import signal
 import socket
 import ssl
 import sys
@@ -206,7 +208,7 @@ def test_an_address_has_no_more_silent_sockets_than_it_may_have_websockets() -> 
             _asks_for_nothing_much(client)
 
 
-def test_without_descriptors_there_is_a_log_line() -> None:
+def test_without_descriptors_there_is_a_log_line_and_the_server_can_be_stopped() -> None:
     if sys.platform != "linux":
         pytest.skip("needs prlimit")
     with running_server(workers=1) as server:
@@ -214,3 +216,6 @@ def test_without_descriptors_there_is_a_log_line() -> None:
         resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (open_files, open_files))
         (line,) = server.wait_for_log("no file can be opened, so that nobody can connect: Too many open files")
         assert "ulimit -n, LimitNOFILE, minfds" in line
+        os.kill(server.pid, signal.SIGTERM)
+        server.wait_for_the_end()
+        assert server.process.returncode == 0

@@ -43,6 +43,10 @@ class Daemon(Protocol):
         """Node by which operators publish and ask: the only one, or one without clients beside the hub."""
 
     @property
+    def connections(self) -> int:
+        """Number of connections of clients."""
+
+    @property
     def time_to_restart(self) -> float:
         """Seconds a restart takes at most, including the start of the new process or workers."""
 

@@ -70,6 +70,11 @@ class SingleProcess:
         return webhook_dispatcher(self._webhooks, self.backplane)
 
     @property
+    def connections(self) -> int:
+        """Number of connections of clients."""
+        return sum(app.connections for app in self._registry.load().values())
+
+    @property
     def time_to_restart(self) -> float:
         """Seconds a restart takes at most, including the start of the next process."""
         return self.settings.server.shutdown_timeout + _START_TIMEOUT

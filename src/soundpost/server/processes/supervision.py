@@ -238,7 +238,7 @@ class Supervision:
 
     def _stop_with(self, stop: Coroutine[Any, Any, None]) -> None:
         self.ending_began = time.monotonic()
-        self._clients = self._daemon.status().connections
+        self._clients = self._daemon.connections  # the whole status looks through files, and none may be left to open
         self._stopping = asyncio.ensure_future(stop)
         self._stopping.add_done_callback(self._stopped)
 

@@ -104,6 +104,11 @@ class Workers:
         return webhook_dispatcher(self._webhooks, self.backplane)
 
     @property
+    def connections(self) -> int:
+        """Number of connections of clients."""
+        return sum(app.connections for app in self._hub.registry.load().values())
+
+    @property
     def time_to_restart(self) -> float:
         """Seconds a restart takes at most, for all workers one after the other."""
         return self._pool.time_to_restart
