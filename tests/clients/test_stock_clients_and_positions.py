@@ -16,6 +16,7 @@ from support.clients_js import PusherJs, pusher_options
 from support.harness import DEFAULT_APP, running_server, until
 from support.node_process import SCRIPTS, NodeProcess, Report
 from support.publishers import PythonSdk
+from support.raw_socket import TIMEOUT
 from support.relay import running_relay
 from support.scripted_session import SHARED_SECRET, ScriptedServer, scripted
 from support.web_app import WebApp
@@ -152,9 +153,9 @@ def seen_by_pysher(server: ScriptedServer) -> list[Any]:
     client.connection.bind("pusher:connection_established", join)
     client.connect()
     try:
-        assert over.wait(20)
+        assert over.wait(TIMEOUT)
     finally:
-        client.disconnect()
+        client.disconnect(timeout=0.1)  # its thread reads for a long time yet: until the server ends the connection
     return seen
 
 
