@@ -195,7 +195,7 @@ def test_credentials_made_for_one_run_cannot_be_read_again() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_told_to_stop_while_it_restarts_it_ends(number: signal.Signals) -> None:
     with operated() as server:
-        server.configure(CALM.replace("shutdown_timeout = 1", "shutdown_timeout = 10"))
+        server.configure(CALM.replace("shutdown_timeout = 1", "shutdown_timeout = 60\nclose_timeout = 60"))
         server.start()
         with server.connect() as client:
             server.signal(signal.SIGHUP)
