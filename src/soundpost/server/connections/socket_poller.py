@@ -13,7 +13,6 @@ import select
 import sys
 from collections import deque
 from collections.abc import Callable
-from select import EPOLLET, EPOLLIN, EPOLLOUT
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -21,6 +20,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("soundpost.server")
 
+EPOLLIN: Final = 0x001
+EPOLLOUT: Final = 0x004
+EPOLLERR: Final = 0x008
+EPOLLHUP: Final = 0x010
+EPOLLET: Final = 0x80000000
+"""Events of epoll, as Linux numbers them: Python's ``select`` has no names for them elsewhere."""
 AT_ONCE: Final = 64
 """Largest number of sockets that are served in a loop turn."""
 FEW: Final = 1_000

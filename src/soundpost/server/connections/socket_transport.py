@@ -11,10 +11,10 @@ import asyncio
 import logging
 import os
 import socket
-from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from soundpost.server.connections.socket_calls import read_some, write_some
+from soundpost.server.connections.socket_poller import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
 
 if TYPE_CHECKING:
     from soundpost.server.connections.socket_poller import Watcher
