@@ -334,6 +334,27 @@ class TestBatches:
         most = (10_000 - len('{"batch":[]}') + 1) // (size + 1)
         assert len(drivers.batches[1]) == most < 40
 
+    def test_short_messages_go_together_again_after_long_ones_that_take_more_bytes_than_characters(
+        self, delivery: BackgroundDelivery, drivers: Drivers
+    ) -> None:
+        drivers.limit = BatchLimit(50, 9_000)
+        delivery.deliver([message("first")], "default")
+        until(lambda: drivers.asked > 0, "the first batch")
+        for name in ("long", "longer"):
+            delivery.deliver([Message(("a",), name, json.dumps("信" * 2_500, ensure_ascii=False))], "default")
+        drivers.open.set()
+        until(lambda: len(drivers.sent) == 3, "the long ones")
+        drivers.open.clear()
+        asked = drivers.asked
+        delivery.deliver([message("next")], "default")
+        until(lambda: drivers.asked > asked, "the next batch")
+        for number in range(40):
+            delivery.deliver([Message(("a",), f"{number:02}", '{"a":1}')], "default")
+        drivers.open.set()
+        delivery.close()
+
+        assert [len(batch) for batch in drivers.batches] == [1, 1, 1, 1, 40]
+
     def test_a_later_batch_of_like_messages_is_written_once_for_its_size(
         self, delivery: BackgroundDelivery, drivers: Drivers, monkeypatch: pytest.MonkeyPatch
     ) -> None:

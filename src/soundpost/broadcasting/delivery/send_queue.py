@@ -155,6 +155,7 @@ class SendQueue:
             if size <= limit.bytes:
                 return Batch(entries, messages)
             del entries[min(len(entries) - 1, max(1, len(entries) * limit.bytes // size)) :]
+        self._overhead = 0.0  # what comes next is tried together, whatever this one message has been like
         return Batch(entries, entries[0].messages)
 
 
