@@ -99,7 +99,8 @@ def requests_for(
     messages that follow after all of these.
     """
     limit = limit or BatchLimit.of_small(settings)
-    if settings.driver != "soundpost":  # other servers have no histories, and may refuse a field they do not know
+    # Other servers have no histories, and may refuse a field they do not know.
+    if settings.driver != "soundpost" and any(each.ephemeral or each.key_id for each in messages):
         messages = [
             structs.replace(each, ephemeral=False, key_id=None, given_id=each.id)
             if each.ephemeral or each.key_id
