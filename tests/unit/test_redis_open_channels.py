@@ -33,6 +33,15 @@ def test_a_bucket_has_its_own_channels_only() -> None:
     assert opened.of_bucket(b"{soundpost:1:7}:t:") == []
 
 
+def test_a_name_with_a_brace_belongs_to_the_bucket_of_its_topic() -> None:
+    opened = OpenChannels()
+    user = channel(1, "#server-to-user-a}b")
+    opened.add(user)
+
+    assert opened.of_topic(user.topic) is user
+    assert opened.of_bucket(b"{soundpost:1:1}:t:") == [user]
+
+
 def test_channels_come_and_go_while_all_are_gone_through() -> None:
     opened = OpenChannels()
     channels = [channel(number % 3, f"room-{number}") for number in range(9)]

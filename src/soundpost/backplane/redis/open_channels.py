@@ -43,5 +43,5 @@ class OpenChannels:
 
 
 def _tag_of(topic: bytes) -> bytes:
-    """Return the part of a topic that all topics of a bucket begin with; no channel's name has a brace."""
-    return topic.rpartition(b"}")[0]
+    """Return the part of a topic that all topics of a bucket begin with, which ends at the first brace."""
+    return topic.partition(b"}")[0]
