@@ -44,12 +44,12 @@ class Dispatcher(HistoryAccess):
 
     def _send_traced(self, messages: list[Message], event: Any, options: SendOptions, session: Any) -> None:
         if tracing.tracer is None or not messages:
-            self._send(messages, event, options, session)
+            self._send_untraced(messages, event, options, session)
             return
         with tracing.tracer.broadcast(messages) as traced:
-            self._send(traced, event, options, session)
+            self._send_untraced(traced, event, options, session)
 
-    def _send(self, messages: list[Message], event: Any, options: SendOptions, session: Any) -> None:
+    def _send_untraced(self, messages: list[Message], event: Any, options: SendOptions, session: Any) -> None:
         if not messages:
             return
         if self._fakes:
@@ -78,7 +78,7 @@ class Dispatcher(HistoryAccess):
 
     async def _asend_untraced(self, messages: list[Message], event: Any, options: SendOptions, session: Any) -> None:
         if session is not None:
-            self._send(messages, event, options, session)  # notes the messages, and does not block
+            self._send_untraced(messages, event, options, session)  # notes the messages, and does not block
             return
         if not messages:
             return
