@@ -381,6 +381,51 @@ def test_a_connection_that_cannot_be_watched_is_dropped_and_later_ones_are_serve
     uvloop.run(check())
 
 
+def test_no_more_are_accepted_for_a_while_if_a_first_read_cannot_hand_a_connection_over(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def check() -> None:
+        loop = asyncio.get_running_loop()
+        newcomers, full = SocketPoller(loop), SocketPoller(loop)
+        full._epoll = cast("Any", FullEpoll(full._epoll))
+
+        class HandedOver(Recorder):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                self.transport = cast("SocketTransport", transport)
+
+            def data_received(self, data: bytes) -> None:
+                super().data_received(data)
+                self.transport.read_by(full)
+
+        protocol = HandedOver()
+        listening = socket.create_server(("127.0.0.1", 0))
+        sockets = OpenSockets(100, print)
+        listener = SocketListener(loop, listening, lambda: protocol, newcomers, FairQueue(loop.call_soon), sockets)
+        with socket.create_connection(listening.getsockname()) as client:
+            client.sendall(b"request")
+            error = await protocol.lost
+        assert isinstance(error, OSError)
+        assert "fs.epoll.max_user_watches" in caplog.text
+        assert not loop.remove_reader(listening.fileno())
+        for each in (listener, newcomers, full):
+            each.close()
+
+    uvloop.run(check())
+
+
+def test_a_lost_connection_is_not_given_to_another_reader(reader: Reader) -> None:
+    async def check() -> None:
+        async with connected(reader) as (transport, protocol, _):
+            own, other = transport._poller, SocketPoller(asyncio.get_running_loop())
+            transport.abort()
+            transport.read_by(other)
+            await protocol.lost
+            assert (own.count, other.count) == (0, 0)
+            other.close()
+
+    uvloop.run(check())
+
+
 @pytest.mark.parametrize("way", ["resumed", "given to another reader"])
 def test_a_connection_that_cannot_be_watched_again_is_lost(reader: Reader, way: str) -> None:
     async def check() -> None:

@@ -70,7 +70,7 @@ class FairQueue:
         return True
 
     def call_first(self, callback: Callable[[], None]) -> None:
-        """Call back in the next turn, before the queue is served. :meth:`has_time` is about that turn then."""
+        """Call back in the next turn, before the queue is served; :meth:`has_time` tells the callback of that turn."""
         self._first.append(callback)
         self._schedule()
 
@@ -93,7 +93,10 @@ class FairQueue:
         if self._first:
             first, self._first = self._first, []
             for callback in first:
-                callback()
+                try:
+                    callback()
+                except Exception:
+                    log.exception("new work could not be begun")
         if not waiting:
             return
         until = self._clock() + _TURN

@@ -18,7 +18,7 @@ from soundpost.server.connections.socket_transport import SocketTransport
 log = logging.getLogger("soundpost.server")
 
 _AT_ONCE: Final = 32
-"""Connections that are accepted in a loop turn, if there is ample room; of these some may still be unread."""
+"""Largest number of connections that are accepted and not read yet, if there is ample room."""
 _AMPLE: Final = 1_000
 """Free places beyond which so many are accepted at once. With fewer, one a turn: a crowd must not come faster than work
 is done for those that could make room for it."""
@@ -81,14 +81,14 @@ class SocketListener:
         for fd in accepted:
             protocol = self._make()
             transport = SocketTransport(self._unwatched, fd, self._family, protocol)
-            protocol.connection_made(cast("asyncio.Transport", transport))
             new.append(transport)
+            protocol.connection_made(cast("asyncio.Transport", transport))
 
     def _read_new(self) -> None:
         new, fair_queue = self._new, self._fair_queue
         while new and fair_queue.has_time():
             if not new.popleft().read_first(self._poller):
-                log.error("a connection is dropped: no more sockets can be watched (fs.epoll.max_user_watches)")
+                log.error("connections are dropped: no more sockets can be watched (fs.epoll.max_user_watches)")
                 self._pause()
                 break
         if new:

@@ -76,9 +76,9 @@ class LostSockets:
 
 
 class Watcher:
-    """Sockets and what watches them, to have them read when input comes.
+    """Base of what watches sockets, to have them read when input comes.
 
-    The class itself watches nothing: it has the sockets of new connections, which are read once before that.
+    The class itself watches nothing: new connections have it until they are read for the first time.
     """
 
     def __init__(self, lost: LostSockets) -> None:
