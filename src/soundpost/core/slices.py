@@ -27,7 +27,7 @@ def in_slices(
 ) -> None:
     """Do the work on each item in order, then call back; the first slice is done before the function returns.
 
-    ``items`` must stay as they are meanwhile, so give a list of what may change. ``clock`` is in seconds.
+    ``items``: a list, or an iterator that bears changes meanwhile. ``clock`` is in seconds.
     """
     left = iter(items)
 
@@ -116,7 +116,7 @@ class TurnBudget:
     def each(self, items: Iterable[T], work: Callable[[T], None], *, then: Callable[[], None] = lambda: None) -> None:
         """Do the work on each item in order, then call back; other work of this kind has its turn in between.
 
-        ``items`` must stay as they are meanwhile, so give a list of what may change.
+        ``items``: a list, or an iterator that bears changes meanwhile.
         """
         left = iter(items)
 

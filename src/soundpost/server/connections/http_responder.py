@@ -93,8 +93,10 @@ class HttpResponder(asyncio.Protocol):
 
     def forwarded_address(self, request: Request) -> str | None:
         """Return the client's address if a trusted proxy gives another one than the peer's in headers, else None."""
-        if request.handshake is not None and not request.handshake[3]:
-            return None
+        if request.handshake is not None:
+            _key, _origin, _extensions, names_client = request.handshake
+            if not names_client:
+                return None
         headers, counted = request.headers(), self._server.client_ip_headers
         if headers.keys().isdisjoint(counted):
             return None
