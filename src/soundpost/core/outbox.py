@@ -29,7 +29,7 @@ _AT_ONCE: Final = 1_000
 """Deliveries of small frames without a look at the clock: some 2.5 ms, 8 ms where the machine is busy."""
 _CHUNK: Final = 100
 """Deliveries between two looks at the clock in a larger fan-out. To clients that are cut off they take 5 ms."""
-_SMALL: Final = 4_096
+_SMALL: Final = 2_048
 """Bytes that are delivered in about the time of a small frame."""
 _MAX_WAITING: Final = 10_000
 """Frames that may wait for a fan-out to end. If there are more, it ends at once: then clients and other nodes send more
@@ -174,6 +174,8 @@ class Outbox:
             if weight > self._left:
                 if self._until is None:
                     self._until = self._clock() + _TURN
+                    if not self._is_scheduled:
+                        self._schedule()  # the time of this turn ends with it
                 if self._clock() < self._until:
                     self._left = self.at_once
             if weight <= self._left:
@@ -208,10 +210,13 @@ class Outbox:
         """Send for some milliseconds. What is queued meanwhile waits, and is joined, until all before it is sent."""
         self._is_scheduled = False
         try:
-            if self._unsent:
-                self._send_unsent(inf if self._has_too_many() else self._clock() + _TURN)
+            until = self._until  # set if callbacks that came before in this loop turn have written
+            if not self._unsent:
+                self._flush_channels(until)
+            elif self._has_too_many():
+                self._send_unsent(inf)
             else:
-                self._flush_channels(None)
+                self._send_unsent(self._clock() + _TURN if until is None else until)
         finally:
             self._until = None
             if (self._unsent or self._channels) and not self._is_scheduled:
@@ -222,7 +227,7 @@ class Outbox:
 
     def _flush_channels(self, until: float | None) -> None:
         self._before()
-        self._until, self._left = until, self.at_once
+        self._until, self._left = until, self.at_once if until is None else 0
         channels, self._channels = self._channels, []
         waiting, self._waiting = self._waiting, []
         for channel in channels:

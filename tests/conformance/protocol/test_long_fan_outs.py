@@ -10,6 +10,7 @@ import pytest
 from conformance.protocol.stage import Client, Stage, decode_frames
 from soundpost.core.connection import Connection
 from soundpost.core.node import write_each
+from soundpost.wire import messages
 
 SUCCEEDED = "pusher_internal:subscription_succeeded"
 
@@ -18,9 +19,12 @@ class SlowStage(Stage):
     """A node that needs a turn of the loop for every two deliveries."""
 
     def __init__(self) -> None:
+        self.takes = 1.0
+        """Seconds for two deliveries."""
+
         def deliver(connections: Iterable[Connection], data: bytes) -> None:
             write_each(connections, data)
-            self.now += 1
+            self.now += self.takes
 
         super().__init__(deliver=deliver)
 
@@ -59,6 +63,25 @@ def test_two_are_sent_an_event_in_a_turn_and_all_in_the_end(stage: SlowStage) ->
 
     assert reached == [2, 4, 5, 5]
     assert [got(client) for client in clients] == [["a"]] * 5
+
+
+def test_writes_of_callbacks_before_share_the_time_of_their_turn(stage: SlowStage) -> None:
+    stage.takes = 0.003  # so that a turn of 4 ms has time for four deliveries
+    clients = joined(stage, 11, "room")
+    outbox, subscribers = stage.node.outbox, stage.app.channels["room"].subscribers.connections
+    stage.publish("room", "before")
+    stage.turn()
+    for client in clients:
+        client.writes = []
+    reached = []
+
+    outbox.write("source", subscribers, messages.event("a", "room", "{}"))
+    reached.append(sum(bool(client.writes) for client in clients))
+    for _ in range(3):
+        stage.one_turn()
+        reached.append(sum(bool(client.writes) for client in clients))
+
+    assert reached == [4, 6, 10, 11]
 
 
 def test_what_is_published_meanwhile_follows_in_order_and_in_one_write(stage: SlowStage) -> None:
@@ -168,7 +191,7 @@ def test_long_frames_go_to_fewer_in_a_turn(stage: SlowStage) -> None:
     stage.node.outbox.chunk = 4
     clients = joined(stage, 4, "room")
 
-    stage.publish("room", "a", '"' + "x" * 5_000 + '"')
+    stage.publish("room", "a", '"' + "x" * 3_000 + '"')
     stage.one_turn()
 
     assert sum(bool(client.writes) for client in clients) == 2
