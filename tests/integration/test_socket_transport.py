@@ -55,6 +55,21 @@ class Recorder(asyncio.Protocol):
         self.lost.set_result(exc)
 
 
+class HandedOver(Recorder):
+    """A protocol whose connection another poller watches once input has come."""
+
+    def __init__(self, poller: SocketPoller) -> None:
+        super().__init__()
+        self._poller = poller
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("SocketTransport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._transport.read_by(self._poller)
+
+
 def loop_reader(loop: asyncio.AbstractEventLoop) -> LoopReader:
     return LoopReader(loop, SocketPoller(loop))
 
@@ -197,16 +212,7 @@ def test_a_new_connection_is_read_before_a_poller_watches_it() -> None:
         loop = asyncio.get_running_loop()
         newcomers, others = SocketPoller(loop), SocketPoller(loop)
         newcomers._epoll = cast("Any", FullEpoll(newcomers._epoll))
-
-        class Newcomer(Recorder):
-            def connection_made(self, transport: asyncio.BaseTransport) -> None:
-                self.transport = cast("SocketTransport", transport)
-
-            def data_received(self, data: bytes) -> None:
-                super().data_received(data)
-                self.transport.read_by(others)
-
-        protocol = Newcomer()
+        protocol = HandedOver(others)
         listening = socket.create_server(("127.0.0.1", 0))
         sockets = OpenSockets(100, print)
         listener = SocketListener(loop, listening, lambda: protocol, newcomers, FairQueue(loop.call_soon), sockets)
@@ -388,16 +394,7 @@ def test_no_more_are_accepted_for_a_while_if_a_first_read_cannot_hand_a_connecti
         loop = asyncio.get_running_loop()
         newcomers, full = SocketPoller(loop), SocketPoller(loop)
         full._epoll = cast("Any", FullEpoll(full._epoll))
-
-        class HandedOver(Recorder):
-            def connection_made(self, transport: asyncio.BaseTransport) -> None:
-                self.transport = cast("SocketTransport", transport)
-
-            def data_received(self, data: bytes) -> None:
-                super().data_received(data)
-                self.transport.read_by(full)
-
-        protocol = HandedOver()
+        protocol = HandedOver(full)
         listening = socket.create_server(("127.0.0.1", 0))
         sockets = OpenSockets(100, print)
         listener = SocketListener(loop, listening, lambda: protocol, newcomers, FairQueue(loop.call_soon), sockets)
