@@ -389,7 +389,8 @@ async def test_who_came_and_went_while_redis_was_away_is_told(redis: RedisServer
             redis.start()
         for sender in hosts.all:
             await sender.host.flows()
-        assert await hosts.told() == [OCCUPIED, ADDED, typed(1), f"client_event {OTHER} client-1 ann"]
+        of_room, of_other = [OCCUPIED, ADDED, typed(1)], [f"client_event {OTHER} client-1 ann"]
+        assert await hosts.told() in (of_room + of_other, of_other + of_room)  # each channel's in order
         assert sorted(await hosts.told(5)) == sorted([REMOVED, VACATED])
         assert await hosts.told(60) == []
 
