@@ -22,7 +22,7 @@ def count(counts: dict[T, int], kind: T) -> None:
     counts[kind] = counts.get(kind, 0) + 1
 
 
-@dataclass
+@dataclass(slots=True)
 class AppFigures:
     """Figures of one app on one node; totals since the start of the process, but for the first two.
 
@@ -85,7 +85,7 @@ class AppFigures:
         self.sends = self.deliveries - self.joined
 
 
-@dataclass
+@dataclass(slots=True)
 class NodeFigures:
     """Figures of one node: of the only process, or of one worker."""
 
