@@ -63,8 +63,7 @@ class Broadcaster(Dispatcher):
             raise _more_than_an_event("broadcast", event)
         options = self._send_options(event, queue, after_commit, on_error)
         messages = self._messages(event, to_others, socket_id, via, ephemeral)
-        send = self._send_untraced if tracing.tracer is None else self._send_traced
-        send(messages, event, options, session)
+        self._send(messages, event, options, session)
 
     async def abroadcast(
         self,
@@ -130,8 +129,7 @@ class Broadcaster(Dispatcher):
         """
         excluded, connections = self._excluded(to_others, socket_id), self._connections(via)
         messages = compose(channels, name, data, excluded, connections, ephemeral=ephemeral)
-        send = self._send_untraced if tracing.tracer is None else self._send_traced
-        send(messages, None, self._send_options(None, queue, after_commit, on_error), session)
+        self._send(messages, None, self._send_options(None, queue, after_commit, on_error), session)
 
     async def apublish(
         self,

@@ -42,7 +42,7 @@ class Dispatcher(HistoryAccess):
         self.transactions: Transactions | None = None
         self._fakes: list[Fake] = []
 
-    def _send_traced(self, messages: list[Message], event: Any, options: SendOptions, session: Any) -> None:
+    def _send(self, messages: list[Message], event: Any, options: SendOptions, session: Any) -> None:
         if tracing.tracer is None or not messages:
             self._send_untraced(messages, event, options, session)
             return

@@ -101,9 +101,8 @@ class BackgroundDelivery:
     def _enqueue(self, messages: Sequence[Message]) -> bool:
         """Take messages for the thread to send; return False if no message may wait in this process."""
         queue, count = self._queue(), len(messages)
-        hooks = queue.exit_hooks
         with queue.lock:
-            if (not hooks.are_set or hooks.have_run) and not hooks.will_run():
+            if not queue.exit_hooks.will_run():
                 return False
             if queue.count + count > self._max_waiting and queue.entries:
                 raise BroadcastError(
