@@ -29,7 +29,7 @@ from soundpost.server.processes.debug import MessageStream
 from soundpost.server.processes.scaling import redis_backplane, webhook_dispatcher, webhook_figures
 from soundpost.server.processes.standalone_registry import hand_over_registry, standalone_registry
 from soundpost.server.processes.standalone_webhooks import check_state_dir, standalone_webhooks
-from soundpost.server.processes.status import Status
+from soundpost.server.processes.status import Status, connections_in
 from soundpost.server.processes.worker_figures import worker_figures
 from soundpost.server.server import Server
 from soundpost.server.webhooks import WebhookDispatcher
@@ -72,7 +72,7 @@ class SingleProcess:
     @property
     def connections(self) -> int:
         """Number of connections of clients."""
-        return sum(app.connections for app in self._registry.load().values())
+        return connections_in(self._registry.load())
 
     @property
     def time_to_restart(self) -> float:

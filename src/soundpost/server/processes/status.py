@@ -89,7 +89,7 @@ class Status(Struct, frozen=True):
             port=port,
             unix_socket=server.unix_socket,
             draining=draining,
-            connections=sum(each.connections for each in load.values()),
+            connections=connections_in(load),
             apps=[
                 AppStatus(app_id, *each, enabled=known.get(app_id, True))
                 for app_id, each in load.items()
@@ -104,3 +104,8 @@ class Status(Struct, frozen=True):
 def as_json(value: Any) -> bytes:
     """Return indented JSON, for ``--json``."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2)
+
+
+def connections_in(load: dict[str, Load]) -> int:
+    """Return the number of connections of clients of all apps."""
+    return sum(each.connections for each in load.values())

@@ -31,7 +31,7 @@ from soundpost.server.processes.logs import log_as_configured
 from soundpost.server.processes.scaling import redis_backplane, webhook_dispatcher, webhook_figures
 from soundpost.server.processes.standalone_registry import standalone_registry
 from soundpost.server.processes.standalone_webhooks import standalone_webhooks
-from soundpost.server.processes.status import Status, WorkerStatus
+from soundpost.server.processes.status import Status, WorkerStatus, connections_in
 from soundpost.server.processes.worker_figures import worker_figures
 from soundpost.server.processes.worker_pool import WorkerPool
 from soundpost.server.webhooks import WebhookDispatcher
@@ -106,7 +106,7 @@ class Workers:
     @property
     def connections(self) -> int:
         """Number of connections of clients."""
-        return sum(app.connections for app in self._hub.registry.load().values())
+        return connections_in(self._hub.registry.load())
 
     @property
     def time_to_restart(self) -> float:
