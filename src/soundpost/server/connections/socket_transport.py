@@ -34,8 +34,7 @@ same, because the kernel watches no more sockets."""
 _BROKEN: Final = EPOLLERR | EPOLLHUP
 _NOBODY: Final = asyncio.Protocol()
 
-# Compiled code reads a constant of its own module much faster than an imported one.
-_IN: Final = EPOLLIN
+# Compiled code reads a constant of its own module much faster than an imported function.
 _read_some: Final = read_some
 _write_some: Final = write_some
 
@@ -60,10 +59,10 @@ class SocketTransport:
         self._paused = False
         """True while the protocol may not write."""
         self._state = _OPEN
-        self._events = _IN
+        self._events = EPOLLIN
         """The events for which the poller watches the socket; 0 if it does not."""
         self.family = family
-        poller.add(fd, self, _IN)
+        poller.add(fd, self, EPOLLIN)
         poller.count += 1
 
     # The socket
@@ -126,8 +125,8 @@ class SocketTransport:
 
     def resume_reading(self) -> None:
         """Read again."""
-        if self._state <= _ENDED and not self._events & _IN:
-            self._watch(self._events | _IN)
+        if self._state <= _ENDED and not self._events & EPOLLIN:
+            self._watch(self._events | EPOLLIN)
 
     def ready(self, events: int) -> None:
         """Read or write, as the socket is ready for it; a broken socket is ready for both."""
@@ -140,7 +139,7 @@ class SocketTransport:
 
     def read(self) -> None:
         """Read once, unless reading is paused."""
-        if not self._events & _IN:
+        if not self._events & EPOLLIN:
             return
         try:
             data = _read_some(self._fd)
