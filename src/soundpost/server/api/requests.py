@@ -74,7 +74,7 @@ class Request:
         self.keep_alive = keep_alive
         self.idempotency_key = idempotency_key
         self.handshake = handshake
-        """What a valid request for a WebSocket says, if it was read in one call."""
+        """Fields of a valid request for a WebSocket, if it was read in one call; else None."""
         self.is_signed = False
         self.publish_times: Histogram | None = None
         self.body_md5 = ""

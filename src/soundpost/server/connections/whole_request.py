@@ -69,7 +69,7 @@ def read_whole_in_python(data: bytes, max_head_size: int, max_request_size: int)
 
 
 def _handshake(headers: dict[bytes, bytes]) -> Handshake | None:
-    """Return what a request for a WebSocket says; None if its version or its key is wrong."""
+    """Return the fields of a request for a WebSocket; None if its version or its key is wrong."""
     key = headers.get(b"sec-websocket-key", b"")
     if headers.get(b"sec-websocket-version") != b"13" or not is_key(key):
         return None
