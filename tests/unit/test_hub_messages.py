@@ -25,6 +25,7 @@ from soundpost.backplane.hub_messages import (
 from soundpost.backplane.hub_protocol import checksum
 from soundpost.core.peers import ChannelEvents, IdempotencyKey, OutgoingEvent
 from soundpost.core.webhooks import WebhookEvent
+from support.hub_stream import arrived, feed
 
 text = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(["", " ", "a b", "\n", "\x00", "é", "- 1"])
 data = st.binary(max_size=300) | st.sampled_from([b"", b"\x00", b"\xc1", b"\x81\x02{}", b"\x00\x00\x00\x01\xc0"])
@@ -59,8 +60,8 @@ def test_messages_come_back_whatever_is_in_them_and_however_they_are_cut(said: l
     reader = MessageReader()
     found: list[Message] = []
     for at in range(0, len(stream), size):
-        reader.feed(stream[at : at + size])
-        found += reader.take_all()
+        feed(reader, stream[at : at + size])
+        found += arrived(reader)
         assert not reader.has_more
     assert found == said
 
@@ -68,9 +69,9 @@ def test_messages_come_back_whatever_is_in_them_and_however_they_are_cut(said: l
 @given(st.binary(max_size=60), messages)
 def test_what_cannot_be_read_is_left_out_and_what_follows_is_not(garbage: bytes, message: Message) -> None:
     reader = MessageReader()
-    reader.feed(len(garbage).to_bytes(LENGTH_SIZE, "big") + garbage + encode(message))
+    feed(reader, len(garbage).to_bytes(LENGTH_SIZE, "big") + garbage + encode(message))
     assert reader.has_more
-    found = reader.take_all()
+    found = [*arrived(reader)]
     assert found[-1] == message
     assert len(found) == 1 or encode(found[0])
 
@@ -79,7 +80,7 @@ def test_the_room_for_a_very_large_message_is_given_back() -> None:
     reader = MessageReader()
     usual = len(reader.room())
     message = EventsMessage("1", "orders", [b"x" * 2 * usual], None)
-    reader.feed(encode(message))
+    feed(reader, encode(message))
     assert reader.take() == message
     assert len(reader.room()) == usual
 
@@ -88,7 +89,7 @@ def test_it_is_logged_now_and_again(caplog: pytest.LogCaptureFixture) -> None:
     reader = MessageReader()
     with caplog.at_level(logging.WARNING):
         for _ in range(999):
-            reader.feed(b"\x00\x00\x00\x01\xc1")
+            feed(reader, b"\x00\x00\x00\x01\xc1")
             assert reader.take() is None
     assert len(caplog.records) == 1
     assert "cannot be read" in caplog.text

@@ -62,15 +62,6 @@ class MessageReader:
         """Take note of so many bytes that were written to the beginning of :meth:`room`."""
         self._end += size
 
-    def feed(self, data: bytes | bytearray) -> None:
-        """Take bytes of the stream."""
-        while data:
-            with self.room() as room:
-                size = min(len(data), len(room))
-                room[:size] = data[:size]
-            self.received(size)
-            data = data[size:]
-
     @property
     def has_more(self) -> bool:
         """True if another message has arrived whole."""
@@ -91,13 +82,6 @@ class MessageReader:
                     "unread", "a message of hub and workers cannot be read and is dropped: %s", error, interval=MINUTE
                 )
         return None
-
-    def take_all(self) -> list[Message]:
-        """Return all messages that have arrived whole."""
-        found: list[Message] = []
-        while (message := self.take()) is not None:
-            found.append(message)
-        return found
 
     def _make_room(self) -> None:
         """Move what is left to the beginning of the buffer, or of a larger one if the next message needs it."""

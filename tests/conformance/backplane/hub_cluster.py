@@ -19,6 +19,7 @@ from soundpost.backplane.occupancy import Occupancy
 from soundpost.core.inspection import Inspectable
 from soundpost.server.inspection.host_inspection import HostInspection
 from soundpost.server.inspection.inspector import Inspector
+from support.hub_stream import arrived, feed
 
 
 @asynccontextmanager
@@ -56,8 +57,8 @@ class Stream:
     def move(self, size: int) -> None:
         """Let so many bytes arrive."""
         data, self._bytes = self._bytes[:size], self._bytes[size:]
-        self._reader.feed(data)
-        for message in self._reader.take_all():
+        feed(self._reader, data)
+        for message in arrived(self._reader):
             self.events += isinstance(message, EventMessage)
             self._receive(message)
 

@@ -46,6 +46,7 @@ from soundpost.core.inspection import (
 )
 from soundpost.core.observer_events import ChannelVacated, SubscriptionCountChanged
 from soundpost.core.peers import ChannelsQuery, IdempotencyKey, OutgoingEvent, UsersQuery
+from support.hub_stream import arrived, feed
 
 
 def test_a_worker_that_is_still_starting_is_told_nothing() -> None:
@@ -143,8 +144,8 @@ def test_messages_arrive_as_they_were_sent_however_the_stream_is_cut(seed: int) 
 
     while stream:
         size = cuts.choice((1, 3, 100, 70_000))
-        reader.feed(stream[:size])
-        found += reader.take_all()
+        feed(reader, stream[:size])
+        found += arrived(reader)
         stream = stream[size:]
 
     assert found == MESSAGES
