@@ -70,6 +70,13 @@ class HandedOver(Recorder):
         self._transport.read_by(self._poller)
 
 
+def listen(make: Callable[[], asyncio.Protocol], poller: SocketPoller) -> tuple[socket.socket, SocketListener]:
+    """Return a socket that listens, and the listener that accepts its connections."""
+    loop, listening = asyncio.get_running_loop(), socket.create_server(("127.0.0.1", 0))
+    fair_queue, sockets = FairQueue(loop.call_soon), OpenSockets(100, print)
+    return listening, SocketListener(loop, listening, make, poller, fair_queue, sockets)
+
+
 def loop_reader(loop: asyncio.AbstractEventLoop) -> LoopReader:
     return LoopReader(loop, SocketPoller(loop))
 
@@ -213,9 +220,7 @@ def test_a_new_connection_is_read_before_a_poller_watches_it() -> None:
         newcomers, others = SocketPoller(loop), SocketPoller(loop)
         newcomers._epoll = cast("Any", FullEpoll(newcomers._epoll))
         protocol = HandedOver(others)
-        listening = socket.create_server(("127.0.0.1", 0))
-        sockets = OpenSockets(100, print)
-        listener = SocketListener(loop, listening, lambda: protocol, newcomers, FairQueue(loop.call_soon), sockets)
+        listening, listener = listen(lambda: protocol, newcomers)
         with socket.create_connection(listening.getsockname()) as client:
             client.sendall(b"first")
             await protocol.heard.wait()
@@ -269,9 +274,8 @@ def test_connections_wait_while_no_file_can_be_opened() -> None:
             made.append(protocol)
             return protocol
 
-        listening = socket.create_server(("127.0.0.1", 0))
+        listening, listener = listen(make, poller)
         address = listening.getsockname()
-        listener = SocketListener(loop, listening, make, poller, FairQueue(loop.call_soon), OpenSockets(100, print))
         with socket.socket() as client:
             client.setblocking(False)
             soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -360,9 +364,8 @@ def test_a_connection_that_cannot_be_watched_is_dropped_and_later_ones_are_serve
             made.put_nowait(protocol)
             return protocol
 
-        listening = socket.create_server(("127.0.0.1", 0))
+        listening, listener = listen(make, poller)
         address = listening.getsockname()
-        listener = SocketListener(loop, listening, make, poller, FairQueue(loop.call_soon), OpenSockets(100, print))
         usual: Any = poller._epoll
         poller._epoll = cast("Any", FullEpoll(usual))
         with socket.socket() as dropped:
@@ -395,9 +398,7 @@ def test_no_more_are_accepted_for_a_while_if_a_first_read_cannot_hand_a_connecti
         newcomers, full = SocketPoller(loop), SocketPoller(loop)
         full._epoll = cast("Any", FullEpoll(full._epoll))
         protocol = HandedOver(full)
-        listening = socket.create_server(("127.0.0.1", 0))
-        sockets = OpenSockets(100, print)
-        listener = SocketListener(loop, listening, lambda: protocol, newcomers, FairQueue(loop.call_soon), sockets)
+        listening, listener = listen(lambda: protocol, newcomers)
         with socket.create_connection(listening.getsockname()) as client:
             client.sendall(b"request")
             error = await protocol.lost
