@@ -74,7 +74,7 @@ class Node:
         self.socket_ids = SocketIds()
         self.event_ids = new_ids()
         """Ids for events that histories keep. A node never moves to another process, so none has the same."""
-        self.outbox = Outbox(call_soon, peers.flush, deliver, clock)
+        self.outbox = Outbox(call_soon, call_later, peers.flush, deliver, clock)
         self.replay_queue = resumption.ReplayQueue(call_soon, clock)
         self._secrets: frozenset[str] | None = None
         self.by_id: dict[str, App] = {}

@@ -4,7 +4,8 @@ The kernel's ``send()`` is the main cost of a delivery. One write for all frames
 under load, and delays none without load.
 
 An event to 10,000 subscribers takes 25 ms and more. What cannot be sent within some milliseconds is sent in the next
-turns, in order; what is published meanwhile waits behind it, and is joined.
+turns, in order; what is published meanwhile waits behind it, and is joined. The publishers who are answered at its end
+have a moment to send what they publish next, before the next fan-out begins.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Callable, Collection, Iterable
 from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING, Final, Protocol
+
+from soundpost.core.publisher_gathering import PublisherGathering
 
 if TYPE_CHECKING:
     from soundpost.core.connection import Connection
@@ -101,6 +104,7 @@ class Outbox:
     def __init__(
         self,
         call_soon: CallSoon,
+        call_later: CallLater,
         before: Callable[[], None],
         deliver: Callable[[Iterable[Connection], bytes], None],
         clock: Callable[[], float],
@@ -118,6 +122,8 @@ class Outbox:
         """Writes that did not fit into a turn, and callbacks for the time when those before are sent."""
         self._writes: dict[object, list[_Write]] = {}
         """The writes among them, by source."""
+        self._gathering = PublisherGathering(call_later, clock, self._call_turn)
+        self._answers = 0  # callbacks at the end of a large fan-out that is on its way
         self._until: float | None = None  # time at which the writes of this turn end; None before it is needed
         self.at_once, self.chunk, self.most_waiting = _AT_ONCE, _CHUNK, _MAX_WAITING
         self._left = self.at_once  # deliveries until the next look at the clock
@@ -153,6 +159,8 @@ class Outbox:
         """Call back once all frames queued up to now are sent; at once if there are none."""
         if self._channels:
             self._waiting.append(callback)
+            if self._gathering.is_on:
+                self._gathering.count(len(self._waiting))
         elif self._unsent:
             self._unsent.append(callback)
         else:
@@ -204,6 +212,10 @@ class Outbox:
 
     def _schedule(self) -> None:
         self._is_scheduled = True
+        if not self._gathering.may_begin or self._unsent or not self._gathering.begin():
+            self._call_turn()
+
+    def _call_turn(self) -> None:
         self._call_soon(self._next_turn)
 
     def _turn(self) -> None:
@@ -219,6 +231,9 @@ class Outbox:
                 self._send_unsent(self._clock() + _TURN if until is None else until)
         finally:
             self._until = None
+            if self._answers > 1 and not self._unsent:
+                self._gathering.expect(self._answers + len(self._waiting))
+                self._answers = 0
             if (self._unsent or self._channels) and not self._is_scheduled:
                 self._schedule()
 
@@ -232,6 +247,8 @@ class Outbox:
         waiting, self._waiting = self._waiting, []
         for channel in channels:
             channel.flush()
+        is_large = self._until is not None or self._left <= self.at_once // 2
+        self._answers = len(waiting) if is_large else 0
         if self._unsent:
             self._unsent.extend(waiting)
             return

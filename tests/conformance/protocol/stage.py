@@ -216,9 +216,13 @@ class Stage:
     def turn(self) -> None:
         """Finish the loop's turn, and those that follow from it."""
         while self._soon:
-            due, self._soon = self._soon, []
-            for callback in due:
-                callback()
+            self.one_turn()
+
+    def one_turn(self) -> None:
+        """Run one turn of the loop."""
+        due, self._soon = self._soon, []
+        for callback in due:
+            callback()
 
     def open(self, app_id: str = "1", address: str | None = None) -> Client:
         """Return a new connection that has not read its hello; ``address`` is the counted one, if any."""

@@ -28,12 +28,6 @@ class SlowStage(Stage):
 
         super().__init__(deliver=deliver)
 
-    def one_turn(self) -> None:
-        """Run one turn of the loop."""
-        due, self._soon = self._soon, []
-        for callback in due:
-            callback()
-
 
 @pytest.fixture
 def stage() -> SlowStage:
