@@ -45,6 +45,26 @@ def test_those_set_aside_come_back_behind_the_others() -> None:
 
 
 @pytest.mark.interpreted
+def test_the_connections_of_a_large_channel_follow_who_comes_and_goes() -> None:
+    members = [cast("Connection", object()) for _ in range(1_500)]
+    subscribers, expected = Subscribers(), dict[Connection, str | None]()
+
+    def read() -> list[Connection]:
+        assert list(subscribers) == list(expected)
+        return list(subscribers.connections)
+
+    for member in members:
+        subscribers[member] = expected[member] = None
+    assert read() == members
+    for member in members[100:600]:
+        assert subscribers.pop(member) == expected.pop(member)
+        assert read() == list(expected)
+    for member in members[300:500]:
+        subscribers[member] = expected[member] = None
+        assert read() == list(expected)
+
+
+@pytest.mark.interpreted
 def test_who_is_no_subscriber_has_no_user_id() -> None:
     subscribers = Subscribers()
     with pytest.raises(KeyError):

@@ -165,7 +165,7 @@ class Channel:
     @property
     def has_one_reader(self) -> bool:
         """True if no more than one subscriber gets the queued frames, those of the other."""
-        return len(self.subscribers.connections) <= 2
+        return len(self.subscribers) <= 2
 
     def gets_last(self, connection: Connection) -> bool:
         """Return whether a connection gets the frame that was queued last."""
@@ -231,22 +231,22 @@ class Channel:
             self.last_event_at = node.wall_clock()
         compress = node.compress if self._compressing else None
         compressed = pending if compress is None else [compress(frame) for frame in pending]
-        connections = self.subscribers.connections
         if partial is None:
+            connections = self.subscribers.connections
             if compressed is pending:
                 self._write(connections, pending)  # by far the most often
             else:
                 self._send(connections, pending, compressed)
             return
-        if len(pending) == 1 and len(connections) <= _FEW:
-            getting = [each for each in connections if each not in partial or partial[each] == [0]]
+        if len(pending) == 1 and len(self.subscribers) <= _FEW:
+            getting = [each for each in self.subscribers if each not in partial or partial[each] == [0]]
             if getting:
                 self._send(getting, pending, compressed)
             return
         # Subscribers that get only a part are set aside while the others get everything: no check per subscriber.
         set_aside = {each: self.subscribers.pop(each) for each in partial if each in self.subscribers}
         if self.subscribers:
-            self._send(self.subscribers.connections, pending, compressed)
+            self._send(self.subscribers, pending, compressed)
         self.subscribers.update(set_aside)
         if len(pending) == 1 and [0] not in partial.values():
             return  # the excluded get nothing: the sender of a client event, or the socket that an event leaves out
@@ -254,12 +254,12 @@ class Channel:
         alike: dict[int, list[Connection]] = {}  # readers share one list: a tuple of each would take long
         for connection in set_aside:
             alike.setdefault(id(partial[connection]), []).append(connection)
-        for connections in alike.values():
-            groups.setdefault(tuple(partial[connections[0]]), []).extend(connections)
-        for (first, *skipped), connections in groups.items():
+        for readers in alike.values():
+            groups.setdefault(tuple(partial[readers[0]]), []).extend(readers)
+        for (first, *skipped), readers in groups.items():
             left_out = set(skipped)  # as many as there are frames, for who reads the history
             own = [i for i in range(first, len(pending)) if i not in left_out]
-            self._send(connections, [pending[i] for i in own], [compressed[i] for i in own])
+            self._send(readers, [pending[i] for i in own], [compressed[i] for i in own])
 
     def _send(self, connections: Collection[Connection], frames: list[bytes], compressed: list[bytes]) -> None:
         """Send frames to connections, compressed to those that take compressed frames."""

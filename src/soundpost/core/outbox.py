@@ -11,7 +11,7 @@ have a moment to send what they publish next, before the next fan-out begins.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING, Final, Protocol
@@ -70,7 +70,7 @@ class _Write:
         self.data = data
         self.left: set[Connection] = set()
         """Connections that get no more of it: they have left the source, or have been sent the bytes already."""
-        self._connections = [*connections]
+        self._connections = tuple(connections)  # itself, if it is a tuple
         self._chunk = max(1, chunk // _weight(data))
         self._at = 0
 
@@ -79,7 +79,7 @@ class _Write:
         """True if all connections had their turn."""
         return self._at >= len(self._connections)
 
-    def next_chunk(self) -> list[Connection]:
+    def next_chunk(self) -> Sequence[Connection]:
         """Return the connections whose turn it is."""
         chunk = self._connections[self._at : self._at + self._chunk]
         self._at += self._chunk
