@@ -31,7 +31,7 @@ def delivering(server: str) -> dict[str, float]:
 def delivering_to_many(server: str) -> dict[str, float]:
     from fan_out import fan_out
 
-    run = fan_out(server, 10_000, 15)
+    run = fan_out(server, 10_000, 50)
     return {
         "delivery to 10,000 subscribers, one publisher, µs": run.delivery * 1e6,
         "connect and subscribe, µs": run.connect * 1e6,
