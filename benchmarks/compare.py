@@ -24,7 +24,7 @@ Row = Callable[[str], dict[str, float]]
 def delivering(server: str) -> dict[str, float]:
     from fan_out import fan_out
 
-    run = fan_out(server, 1_000, 100)
+    run = fan_out(server, 1_000, 400)
     return {"delivery to 1,000 subscribers, one publisher, µs": run.delivery * 1e6}
 
 
