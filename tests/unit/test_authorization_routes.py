@@ -75,6 +75,16 @@ def test_why_nothing_is_found(routes: ChannelRoutes) -> None:
     )
 
 
+def test_a_prefix_that_the_page_wrote_itself_is_named(routes: ChannelRoutes) -> None:
+    routes.private("orders.{id:int}")(yes)
+    routes.presence("rooms.{room}")(yes)
+    assert routes.explain_no_match("private-private-orders.7") == (
+        "'private-private-orders.7' has two prefixes: laravel-echo adds the prefix itself, so write private('orders.7')"
+    )
+    assert routes.explain_no_match("presence-presence-rooms.a").endswith("so write join('rooms.a')")
+    assert "two prefixes" not in routes.explain_no_match("private-private-zzz")
+
+
 def test_two_routes_for_one_name_are_refused(routes: ChannelRoutes) -> None:
     routes.private("orders.{id}")(yes)
     with pytest.raises(RouteError) as caught:

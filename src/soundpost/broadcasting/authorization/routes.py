@@ -251,6 +251,10 @@ class ChannelRoutes:
         others = [route for route in self._routes if route.kind != kind and route.pattern.match(bare) is not None]
         if others:
             return f"{others[0].pattern.text!r} is a {others[0].kind} route, and {channel!r} is a {kind} channel"
+        again, kind_again = bare_name(bare)
+        if again != bare and self.find(bare) is not None:
+            method = "join" if kind_again == "presence" else "private"
+            return f"{channel!r} has two prefixes: laravel-echo adds the prefix itself, so write {method}({again!r})"
         hint = did_you_mean(bare, [route.pattern.text for route in self._routes if route.kind == kind], cutoff=0.4)
         if not self._routes:
             hint = "; there are no routes at all: is the module with them imported?"
