@@ -73,7 +73,8 @@ TESTS = {
 
         def test_policy(soundpost_auth):
             soundpost_auth.assert_allowed(alice, "private-orders.7")
-            assert soundpost_auth.assert_denied(bob, "private-orders.7") == "application.orders returned False"
+            reason = soundpost_auth.assert_denied(bob, "private-orders.7")
+            assert reason == "application.orders returned False for order_id=7"
             assert soundpost_auth.assert_denied(None, "private-orders.7") == "nobody is logged in"
             assert "route matches 'ordrs.7'" in soundpost_auth.assert_denied(alice, "private-ordrs.7")
             soundpost_auth.assert_allowed(alice, "private-encrypted-cache-orders.7")

@@ -288,7 +288,7 @@ class TestDebug:
                 User(7),
                 "no private channel route matches 'ordrs.7'; did you mean 'orders.{order_id:int}'?",
             ),
-            ("private-orders.8", User(7), "orders returned False"),
+            ("private-orders.8", User(7), "orders returned False for order_id=8"),
             ("private-orders.7", None, "nobody is logged in"),
             ("orders", User(7), "'orders' is not a private or presence channel: it needs no authorization"),
         ],

@@ -154,9 +154,10 @@ class AuthEndpoint:
 
     def _call_route(self, ctx: Context, match: RouteMatch, user: Any) -> Steps[Any]:
         route = match.route
-        arguments: dict[str, Any] = {}
+        parameters: dict[str, Any] = {}
         for name, value in match.parameters.items():
-            arguments[name] = yield Call(self._converted, route.annotations.get(name), value)
+            parameters[name] = yield Call(self._converted, route.annotations.get(name), value)
+        arguments = dict(parameters)
         if route.takes_ctx:
             arguments["ctx"] = ctx
         if route.takes_user is not None:
@@ -165,7 +166,9 @@ class AuthEndpoint:
         if self.has_short_responses and _is_short_refusal(result):
             raise RouteError(f"{route.name} returned {result!r:.200}: raise Denied to deny, or return False")
         if not result:
-            raise RequestDenied(f"{route.name} returned {result!r}")
+            # The values show a comparison of different types, such as of a text with the number of a primary key.
+            values = ", ".join(f"{name}={value!r:.100}" for name, value in parameters.items())
+            raise RequestDenied(f"{route.name} returned {result!r}" + (f" for {values}" if values else ""))
         return result
 
     def _converted(self, annotation: Any, value: Any) -> Any:
