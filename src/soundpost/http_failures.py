@@ -59,7 +59,8 @@ def unexpected_answer(url: str, status: int, headers: Mapping[str, str], body: b
     if 200 <= status < 300:
         return RequestError(status, f"{where} answered {status}, but not with the JSON of a Pusher API")
     reason = _one_line(_SIGNED_TEXT.sub('("…"', _reason(body))).rstrip(".") or "no reason given"
-    hint = "" if " See http" in reason else _HINTS.get(status, "")  # a reason with a page has its own way out
+    # A reason with a page, and one about the clocks, have their own way out.
+    hint = "" if " See http" in reason or "the clocks differ" in reason else _HINTS.get(status, "")
     return RequestError(status, f"{where} answered {status}: {reason}{hint}")
 
 

@@ -56,6 +56,11 @@ def test_a_reason_that_names_a_page_has_its_way_out() -> None:
     assert message.endswith("news keeps no history. See https://docs.example/#history")
 
 
+def test_a_reason_about_clocks_does_not_blame_the_key() -> None:
+    message = str(answered(401, '{"error": "Timestamp expired: the clocks differ by 900 s. Set both by NTP."}'))
+    assert message.endswith("the clocks differ by 900 s. Set both by NTP")
+
+
 @pytest.mark.parametrize("body", ['{"error": "No name"}', '{"message": "No name"}'])
 def test_a_reason_in_json(body: str) -> None:
     assert str(answered(400, body)) == "http://ws.example.com answered 400: No name"
