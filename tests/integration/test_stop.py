@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from soundpost.server.processes.control_client import ask_server
 from support.operated import CALM, Operated, operated
+from support.redis_process import free_port
 
 
 @pytest.fixture(params=[1, 2], ids=["one process", "workers"])
@@ -71,6 +74,35 @@ def test_a_restart_is_waited_for(server: Operated) -> None:
     workers = [worker["pid"] for worker in after["workers"]]
     assert not set(workers) & {worker["pid"] for worker in before["workers"]}
     assert workers or after["started_at"] > before["started_at"]
+
+
+def test_a_server_that_restarts_can_be_stopped(server: Operated) -> None:
+    server.run("restart")
+    done = server.run("stop")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert server.process.exit_code() == 0
+
+
+def test_a_server_that_restarts_answers_at_every_moment(server: Operated, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", server.shell.environ["XDG_RUNTIME_DIR"])
+    server.run("restart")
+    while True:
+        reply = ask_server("restart progress", f"{server.port}-127.0.0.1")
+        assert reply is not None
+        if reply.done:
+            break
+
+
+def test_a_server_that_restarts_at_another_address_leaves_no_control_socket() -> None:
+    with operated() as server:
+        server.configure(CALM)
+        server.start()
+        folder = Path(server.shell.environ["XDG_RUNTIME_DIR"]) / "soundpost"
+        assert [file.name for file in folder.glob("*.sock")] == [f"control-{server.port}-127.0.0.1.sock"]
+        port = free_port()
+        server.configure(f"{CALM}port = {port}\n")
+        assert server.run("restart", "--wait").returncode == 0
+        assert [file.name for file in folder.glob("*.sock")] == [f"control-{port}-127.0.0.1.sock"]
 
 
 def test_a_restart_that_cannot_begin_fails(server: Operated) -> None:

@@ -13,12 +13,13 @@ import socket
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
 from soundpost.compilation import build
 from soundpost.errors import SoundpostError
+from soundpost.server.connections.socket_activation import inherited_sockets, make_inheritable
 from soundpost.server.figures.collector import FiguresCollector
 from soundpost.server.processes.control_figures import bounded
 from soundpost.server.processes.control_messages import (
@@ -33,15 +34,43 @@ from soundpost.server.processes.supervision import Supervision
 
 log = logging.getLogger("soundpost.server")
 
+_LISTENER: Final = "control"
+_PATH: Final = "_SOUNDPOST_CONTROL_SOCKET"
+
+
+class ControlSocket(NamedTuple):
+    """A control socket that listens, and the path of its file."""
+
+    sock: socket.socket
+    path: Path
+
+    def close(self) -> None:
+        """Close the socket, and remove its file."""
+        self.path.unlink(missing_ok=True)
+        self.sock.close()
+
+
+def inherited_control_socket() -> ControlSocket | None:
+    """Return the control socket of the process before the restart, once; None for most processes."""
+    path = os.environ.pop(_PATH, "")
+    sockets = inherited_sockets(_LISTENER)
+    return ControlSocket(sockets[0], Path(path)) if sockets else None
+
 
 class ControlServer:
     """A listener on the control socket that has requests carried out.
 
-    ``configuration`` is the path of the server's configuration file, by which commands know their own server.
+    ``configuration`` is the path of the server's configuration file, by which commands know their own server. Commands
+    that came during a restart wait at ``inherited``, the socket of the process before.
     """
 
     def __init__(
-        self, supervision: Supervision, collector: FiguresCollector, name: str, configuration: str = ""
+        self,
+        supervision: Supervision,
+        collector: FiguresCollector,
+        name: str,
+        configuration: str = "",
+        inherited: ControlSocket | None = None,
     ) -> None:
         self._supervision = supervision
         self._collector = collector
@@ -53,36 +82,55 @@ class ControlServer:
         }
         self._name = name
         self._configuration = configuration
-        self._path: Path | None = None
+        self._inherited = inherited
+        self._socket: ControlSocket | None = None
         self._inode = 0
         self._listener: asyncio.Server | None = None
 
     async def start(self) -> None:
         """Listen in the first folder that can be written to; if there is none, log a warning."""
+        inherited, self._inherited = self._inherited, None
         fault: OSError | None = None
         for folder in folders():
+            path = folder / socket_file(self._name)
             try:
-                self._path = folder / socket_file(self._name)
-                sock = _bound(self._path)
+                if inherited is not None and inherited.path == path:
+                    self._socket, inherited = inherited, None
+                else:
+                    self._socket = ControlSocket(_bound(path), path)
+                self._inode = path.stat().st_ino
             except OSError as error:
                 fault = error
                 continue
-            self._inode = self._path.stat().st_ino
             loop = asyncio.get_running_loop()
-            self._listener = await loop.create_server(lambda: _ControlConnection(self._reply), sock=sock)
+            self._listener = await loop.create_server(
+                lambda: _ControlConnection(self._reply), sock=self._socket.sock.dup()
+            )
+            break
+        else:
+            log.warning(
+                "soundpost status, top, reload, restart and stop cannot reach this server: no socket for them (%s)", fault
+            )
+        if inherited is not None:  # the server has another address now
+            inherited.close()
+
+    def hand_over(self) -> None:
+        """Leave the socket to the program that this process executes next: commands wait meanwhile."""
+        if self._listener is None or self._socket is None:
             return
-        log.warning(
-            "soundpost status, top, reload, restart and stop cannot reach this server: no socket for them (%s)", fault
-        )
+        self._listener.close()
+        make_inheritable([self._socket.sock], _LISTENER)
+        os.environ[_PATH] = str(self._socket.path)
 
     def stop(self) -> None:
         """Close the control socket, and remove its file."""
-        if self._listener is None or self._path is None:
+        if self._listener is None or self._socket is None:
             return
         self._listener.close()
         with suppress(OSError):
-            if self._path.stat().st_ino == self._inode:  # not the socket of a successor on the same port
-                self._path.unlink()
+            if self._socket.path.stat().st_ino == self._inode:  # not the socket of a successor on the same port
+                self._socket.path.unlink()
+        self._socket.sock.close()
 
     async def _reply(self, line: bytes) -> ControlReply:
         try:

@@ -18,7 +18,7 @@ from soundpost.server.connections.socket_activation import close_other_inherited
 from soundpost.server.dashboard.dashboard import Dashboard, inherited_sessions
 from soundpost.server.figures.collector import FiguresCollector
 from soundpost.server.processes import sd_notify
-from soundpost.server.processes.control import ControlServer
+from soundpost.server.processes.control import ControlServer, inherited_control_socket
 from soundpost.server.processes.control_paths import control_name
 from soundpost.server.processes.daemon import Daemon
 from soundpost.server.processes.handover import note_restart
@@ -84,13 +84,14 @@ async def _serve(
     dashboard = Dashboard(daemon, collector) if settings.dashboard.is_on else None
     if dashboard is None:
         inherited_sessions()  # of one that was switched off
+    inherited = inherited_control_socket()
     close_other_inherited_sockets()
     supervision = Supervision(daemon, load)
     capacity = await supervision.start()
     if capacity is None:
         return "stop"
     name = control_name(daemon.port, settings.server.unix_socket, settings.server.host)
-    control = ControlServer(supervision, collector, name, configuration)
+    control = ControlServer(supervision, collector, name, configuration, inherited)
     await control.start()
     watchdog = LoopWatchdog()
     if metrics is not None or dashboard is not None or daemon.backplane is not None:  # other hosts may be asked
@@ -106,7 +107,10 @@ async def _serve(
         ending = await supervision.wait()
     finally:
         watchdog.stop()
-        control.stop()
+        if supervision.ending == "exec":
+            control.hand_over()
+        else:
+            control.stop()
         if dashboard is not None:
             if supervision.ending == "exec":
                 dashboard.hand_over()

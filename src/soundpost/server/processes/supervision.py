@@ -124,9 +124,9 @@ class Supervision:
         """Stop as after SIGTERM; return what happens, in words. Raises StartError if that is under way already."""
         if self._stopping is not None and self._ending == "stop":
             raise StartError("the server is stopping already")
-        self._refuse_during_restart()
         sd_notify.notify("STOPPING=1")
-        message = self._drain()
+        self._ending = "stop"
+        message = self._drain() if self._stopping is None else "stopping, in place of the restart that was under way"
         log.info("soundpost stop: %s", message)
         return f"{message}{_started_again_by(os.environ)}"
 
