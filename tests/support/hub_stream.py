@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from soundpost.backplane.hub_framing import MessageReader
-from soundpost.backplane.hub_messages import Message
+from soundpost.backplane.hub_framing import Message, MessageReader
 
 
 def feed(reader: MessageReader, data: bytes | bytearray) -> None:

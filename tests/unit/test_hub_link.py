@@ -7,9 +7,9 @@ import socket
 
 import pytest
 
-from soundpost.backplane.hub_framing import LARGE
+from soundpost.backplane.hub_framing import LARGE, Message
 from soundpost.backplane.hub_link import HubLink
-from soundpost.backplane.hub_messages import EventsMessage, Message, Ping
+from soundpost.backplane.hub_messages import EventsMessage, Ping
 
 SMALL = [Ping()]
 BATCH = [EventsMessage("1", "orders", [b"x" * LARGE, b"y" * 400_000], None)]

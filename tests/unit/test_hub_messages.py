@@ -9,20 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soundpost.backplane.hub_framing import LENGTH_SIZE, MessageReader, encode
-from soundpost.backplane.hub_messages import (
-    EventMessage,
-    EventsMessage,
-    Join,
-    Leave,
-    Message,
-    Publish,
-    PublishOnce,
-    Report,
-    Snapshot,
-    Terminate,
-)
+from soundpost.backplane.hub_framing import LENGTH_SIZE, Message, MessageReader, encode
+from soundpost.backplane.hub_messages import EventMessage, EventsMessage, Snapshot, Terminate
 from soundpost.backplane.hub_protocol import checksum
+from soundpost.backplane.worker_messages import Join, Leave, Publish, PublishOnce, Report
 from soundpost.core.peers import ChannelEvents, IdempotencyKey, OutgoingEvent
 from soundpost.core.webhooks import WebhookEvent
 from support.hub_stream import arrived, feed

@@ -8,10 +8,11 @@ import socket
 
 import pytest
 
-from soundpost.backplane.hub_framing import encode
+from soundpost.backplane.hub_framing import Message, encode
 from soundpost.backplane.hub_link import HubLink
-from soundpost.backplane.hub_messages import Message, Ping, Pong
+from soundpost.backplane.hub_messages import Ping
 from soundpost.backplane.redis.connection import RedisConnection
+from soundpost.backplane.worker_messages import Pong
 
 
 def receive(link: HubLink, data: bytearray) -> None:

@@ -14,7 +14,9 @@ from conformance.backplane.cluster import names
 from conformance.protocol.stage import APP, Stage, members_of
 from soundpost.backplane import MemoryRegistry, SingleNode, memory_subscriptions
 from soundpost.backplane.hub import Hub
-from soundpost.backplane.hub_messages import KnownRequest, Message, Published, PublishOnce
+from soundpost.backplane.hub_framing import Message
+from soundpost.backplane.hub_messages import KnownRequest, Published
+from soundpost.backplane.worker_messages import PublishOnce
 from soundpost.core import slices
 from soundpost.core.app_settings import AppSettings, HistorySettings
 from soundpost.core.history import HistoryPage

@@ -6,45 +6,47 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
+from soundpost.backplane.hub_framing import Message
 from soundpost.backplane.hub_messages import (
-    Admit,
     Admitted,
     Answer,
-    Ask,
     ChannelFull,
     EndTail,
     EventMessage,
     EventsMessage,
-    GetSnapshot,
     HistoryLost,
     Inspect,
-    Inspected,
-    Join,
     KnownRequest,
-    Leave,
-    Message,
     NoticeMessage,
     Observed,
     Propagated,
-    Publish,
     Published,
-    PublishOnce,
     Reachability,
     Reconfigure,
+    Snapshot,
+    Tail,
+    Terminate,
+    UserStatus,
+)
+from soundpost.backplane.idempotency import IdempotencyKeys
+from soundpost.backplane.registry import Registry
+from soundpost.backplane.worker_messages import (
+    Admit,
+    Ask,
+    GetSnapshot,
+    Inspected,
+    Join,
+    Leave,
+    Publish,
+    PublishOnce,
     Release,
     Report,
     SignedIn,
     SignedOut,
-    Snapshot,
-    Tail,
     Tailed,
-    Terminate,
     Unwatch,
-    UserStatus,
     Watch,
 )
-from soundpost.backplane.idempotency import IdempotencyKeys
-from soundpost.backplane.registry import Registry
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.gathered_notices import MemberNotice
 from soundpost.core.inspection import Question, Reply, StartTail, TailLines

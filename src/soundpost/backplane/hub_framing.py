@@ -8,10 +8,14 @@ from typing import Final
 
 import msgspec
 
-from soundpost.backplane.hub_messages import Message
+from soundpost.backplane.hub_messages import FromHub
+from soundpost.backplane.worker_messages import FromWorker
 from soundpost.log_throttle import MINUTE, LogThrottle
 
 log = logging.getLogger("soundpost.workers")
+
+Message = FromHub | FromWorker
+"""A message in either direction."""
 
 _encode_into = msgspec.msgpack.Encoder().encode_into
 _decode = msgspec.msgpack.Decoder(Message).decode

@@ -12,8 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Final, cast
 
-from soundpost.backplane.hub_framing import LARGE, MessageReader, encode
-from soundpost.backplane.hub_messages import Message
+from soundpost.backplane.hub_framing import LARGE, Message, MessageReader, encode
 
 log = logging.getLogger("soundpost.workers")
 

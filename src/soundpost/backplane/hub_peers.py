@@ -8,45 +8,47 @@ from typing import Any
 
 import msgspec
 
+from soundpost.backplane.hub_framing import Message
 from soundpost.backplane.hub_messages import (
-    Admit,
     Admitted,
     Answer,
-    Ask,
     ChannelFull,
     EndTail,
     EventMessage,
     EventsMessage,
-    GetSnapshot,
     HistoryLost,
     Inspect,
-    Inspected,
-    Join,
     KnownRequest,
-    Leave,
-    Message,
     NoticeMessage,
     Observed,
     Ping,
-    Pong,
     Propagated,
-    Publish,
     Published,
-    PublishOnce,
     Reachability,
+    Snapshot,
+    Tail,
+    Terminate,
+    UserStatus,
+)
+from soundpost.backplane.publish_barrier import PublishBarrier
+from soundpost.backplane.worker_messages import (
+    Admit,
+    Ask,
+    GetSnapshot,
+    Inspected,
+    Join,
+    Leave,
+    Pong,
+    Publish,
+    PublishOnce,
     Release,
     Report,
     SignedIn,
     SignedOut,
-    Snapshot,
-    Tail,
     Tailed,
-    Terminate,
     Unwatch,
-    UserStatus,
     Watch,
 )
-from soundpost.backplane.publish_barrier import PublishBarrier
 from soundpost.core.history import HistoryPage, HistoryRequest
 from soundpost.core.inspection import Reply
 from soundpost.core.member import Member

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from soundpost.backplane.hub_messages import Message
+from soundpost.backplane.hub_framing import Message
 
 _SETTINGS: Final = (
     "Settings",

@@ -11,8 +11,8 @@ from conformance.backplane.cluster import Cluster, Setup, occupancies_in_memory
 from conformance.protocol.recorded_webhooks import RecordedWebhooks
 from conformance.protocol.stage import Stage
 from soundpost.backplane.hub import Hub, WorkerEnd
-from soundpost.backplane.hub_framing import MessageReader, encode
-from soundpost.backplane.hub_messages import EventMessage, Message
+from soundpost.backplane.hub_framing import Message, MessageReader, encode
+from soundpost.backplane.hub_messages import EventMessage
 from soundpost.backplane.hub_peers import HubPeers
 from soundpost.backplane.memory_registry import MemoryRegistry
 from soundpost.backplane.occupancy import Occupancy

@@ -9,30 +9,23 @@ import pytest
 
 from conformance.protocol.stage import APP
 from soundpost.backplane.hub import Hub
-from soundpost.backplane.hub_framing import MessageReader, encode
+from soundpost.backplane.hub_framing import Message, MessageReader, encode
 from soundpost.backplane.hub_messages import (
-    Admit,
     Admitted,
     Answer,
-    Ask,
     ChannelFull,
     Configuration,
     EndTail,
     EventMessage,
     Inspect,
-    Inspected,
-    Join,
     KnownRequest,
-    Message,
     Observed,
-    Publish,
-    PublishOnce,
     Snapshot,
     Tail,
-    Tailed,
     Terminate,
 )
 from soundpost.backplane.memory_registry import MemoryRegistry
+from soundpost.backplane.worker_messages import Admit, Ask, Inspected, Join, Publish, PublishOnce, Tailed
 from soundpost.config.settings import Settings
 from soundpost.core.inspection import (
     ChannelLine,

@@ -15,19 +15,12 @@ import sys
 
 import uvloop
 
+from soundpost.backplane.hub_framing import Message
 from soundpost.backplane.hub_link import HubLink
-from soundpost.backplane.hub_messages import (
-    Configuration,
-    Failed,
-    Figures,
-    GetFigures,
-    Message,
-    Ready,
-    Reconfigure,
-    Retire,
-)
+from soundpost.backplane.hub_messages import Configuration, GetFigures, Reconfigure, Retire
 from soundpost.backplane.hub_peers import HubPeers
 from soundpost.backplane.hub_protocol import HUB_PROTOCOL
+from soundpost.backplane.worker_messages import Failed, Figures, Ready
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.observer import Observer
 from soundpost.errors import StartError

@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from soundpost.backplane.hub import Hub
-from soundpost.backplane.hub_messages import Configuration, Failed, Figures, Message, Ping, Pong, Ready, Retire
+from soundpost.backplane.hub_framing import Message
+from soundpost.backplane.hub_messages import Configuration, Ping, Retire
+from soundpost.backplane.worker_messages import Failed, Figures, Pong, Ready
 from soundpost.config.settings import Settings
 from soundpost.core.inspection import Inspectable
 from soundpost.errors import StartError

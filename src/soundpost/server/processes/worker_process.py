@@ -12,8 +12,9 @@ from contextlib import suppress
 from typing import Final
 
 from soundpost.backplane.hub import Hub, WorkerEnd
+from soundpost.backplane.hub_framing import Message
 from soundpost.backplane.hub_link import HubLink
-from soundpost.backplane.hub_messages import Configuration, Message, Retire
+from soundpost.backplane.hub_messages import Configuration, Retire
 from soundpost.backplane.hub_protocol import HUB_PROTOCOL
 from soundpost.errors import StartError
 from soundpost.server.connections.listening import listen_again
