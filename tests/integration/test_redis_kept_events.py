@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from soundpost.backplane.redis.scripts import KEEP
+from soundpost.backplane.redis.last_event_scripts import KEEP
 from support.redis_process import shared_redis
 
 TTL = 100_000

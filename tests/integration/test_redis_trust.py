@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from soundpost.backplane.redis.message_fields import join_fields
+from soundpost.backplane.redis.node_scripts import RESTART
 from soundpost.backplane.redis.restarts import ORDER_LASTS
-from soundpost.backplane.redis.scripts import RESTART
 from soundpost.backplane.redis.topic_messages import MAGIC, event
 from soundpost.wire import messages
 from soundpost.wire.frames import BINARY, close_frame, encode_frame, text_frame

@@ -10,7 +10,7 @@ from soundpost.backplane.redis.app_entry import AppEntry
 from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.channels import Channels
 from soundpost.backplane.redis.member_statements import MEMBERS_AT_ONCE, MemberStatements
-from soundpost.backplane.redis.scripts import ENTER, SILENTLY, SYNC, SYNC_MEMBERS
+from soundpost.backplane.redis.subscription_scripts import ENTER, SILENTLY, SYNC, SYNC_MEMBERS
 from soundpost.backplane.redis.subscriptions import Subscriptions
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.member import Member

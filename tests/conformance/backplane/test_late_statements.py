@@ -12,7 +12,8 @@ from conformance.backplane.redis_cluster import RedisCluster, redis_cluster
 from conformance.protocol.stage import APP
 from soundpost.backplane.redis.buckets import app_bucket, bucket_of
 from soundpost.backplane.redis.redis import Redis
-from soundpost.backplane.redis.scripts import COUNT, ENTER, SYNC, Script
+from soundpost.backplane.redis.scripts import Script
+from soundpost.backplane.redis.subscription_scripts import COUNT, ENTER, SYNC
 from soundpost.core.peers import ChannelsQuery, UsersQuery
 
 ROOM: Final = "presence-room"

@@ -11,7 +11,7 @@ from soundpost.backplane.redis.buckets import bucket_of
 from soundpost.backplane.redis.grace_scripts import LINGER_ALL
 from soundpost.backplane.redis.message_fields import member_blob
 from soundpost.backplane.redis.redis import Redis
-from soundpost.backplane.redis.scripts import COUNT, ENTER, LEAVE_SOME, REMOVE_NODE
+from soundpost.backplane.redis.subscription_scripts import COUNT, ENTER, LEAVE_SOME, REMOVE_NODE
 from soundpost.core.member import Member
 
 ROOM: Final = "presence-room"

@@ -16,7 +16,8 @@ from conformance.backplane.cluster import ADDED, REMOVED, Setup, leave, names
 from conformance.backplane.redis_cluster import Host, RedisCluster, redis_cluster
 from conformance.protocol.stage import APP, Client
 from soundpost.backplane.redis import member_statements
-from soundpost.backplane.redis.scripts import LEAVE_SOME, SYNC_REST, Script
+from soundpost.backplane.redis.scripts import Script
+from soundpost.backplane.redis.subscription_scripts import LEAVE_SOME, SYNC_REST
 from soundpost.core.peers import UsersQuery
 
 ROOM = "presence-room"

@@ -16,7 +16,7 @@ from conformance.protocol.stage import Client
 from soundpost.backplane.redis import webhook_logs
 from soundpost.backplane.redis.buckets import bucket_of
 from soundpost.backplane.redis.logged_events import arguments_of
-from soundpost.backplane.redis.scripts import COUNT
+from soundpost.backplane.redis.subscription_scripts import COUNT
 from soundpost.backplane.redis.webhook_prelude import MAX_LOGGED
 from soundpost.backplane.redis.webhook_scripts import ADD_EVENT
 from soundpost.core.webhooks import WebhookEvent

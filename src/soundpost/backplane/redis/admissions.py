@@ -9,8 +9,8 @@ from typing import Any
 from soundpost.backplane.redis.app_entry import AppEntry
 from soundpost.backplane.redis.buckets import app_bucket
 from soundpost.backplane.redis.counts import Counts
+from soundpost.backplane.redis.node_scripts import ADMIT
 from soundpost.backplane.redis.redis import Redis
-from soundpost.backplane.redis.scripts import ADMIT
 from soundpost.core.peers import Admission, PeersHandler
 
 

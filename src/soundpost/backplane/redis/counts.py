@@ -15,7 +15,7 @@ from soundpost.backplane.redis.buckets import app_of
 from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.observer_events import Change
 from soundpost.backplane.redis.redis import Redis
-from soundpost.backplane.redis.scripts import ALWAYS, COUNT, IF_CHANGED, SILENTLY, TO_SUBSCRIBERS
+from soundpost.backplane.redis.subscription_scripts import ALWAYS, COUNT, IF_CHANGED, SILENTLY, TO_SUBSCRIBERS
 from soundpost.backplane.registry import COUNT_AT_ONCE
 from soundpost.core.slices import TURN
 from soundpost.wire.channel_names import kind_of

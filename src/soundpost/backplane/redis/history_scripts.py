@@ -26,7 +26,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from soundpost.backplane.redis.scripts import ANNOUNCE_PRELUDE, NOTE_KEPT, Script
+from soundpost.backplane.redis.last_event_scripts import NOTE_KEPT
+from soundpost.backplane.redis.scripts import ANNOUNCE_PRELUDE, Script
 
 DAY: Final = 86_400_000_000
 """Microseconds that the last offset of a channel is kept at least."""
@@ -190,7 +191,7 @@ if redis.call('HEXISTS', base .. 'total', channel) == 0 then redis.call('HDEL', 
 )
 """Keep and publish the event of a cache channel, as its last event too. Arguments: as :data:`ADD`, MILLISECONDS MOST.
 
-The last two are those of :data:`.scripts.KEEP`."""
+The last two are those of :data:`.last_event_scripts.KEEP`."""
 
 _SINCE: Final = (
     _WHOLE

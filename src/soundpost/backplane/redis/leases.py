@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
 from soundpost.backplane.redis.buckets import CONTROL
+from soundpost.backplane.redis.node_scripts import BEAT, REGISTER
 from soundpost.backplane.redis.observer_events import Change
-from soundpost.backplane.redis.scripts import BEAT, REGISTER, REMOVE_NODE, Script
+from soundpost.backplane.redis.scripts import Script
+from soundpost.backplane.redis.subscription_scripts import REMOVE_NODE
 from soundpost.backplane.redis.user_scripts import REMOVE_USERS
 
 log = logging.getLogger("soundpost.redis")
@@ -45,7 +47,7 @@ class Leases:
         self._commands = commands
         self._tasks: set[asyncio.Task[None]] = set()
         self.count_announcement: Callable[[bytes], str]
-        """Return when a changed subscription count of a bucket is announced; see :mod:`.scripts`."""
+        """Return when a changed subscription count of a bucket is announced; see :mod:`.subscription_scripts`."""
         self.on_changes: Callable[[bytes, list[Change]], None]
         """Take the changes that a removal made in a bucket."""
 

@@ -15,7 +15,7 @@ from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.counts import ReportChanges
 from soundpost.backplane.redis.message_fields import member_blob
 from soundpost.backplane.redis.redis import Redis
-from soundpost.backplane.redis.scripts import LEAVE_SOME, SILENTLY, SYNC, SYNC_MEMBERS, SYNC_REST
+from soundpost.backplane.redis.subscription_scripts import LEAVE_SOME, SILENTLY, SYNC, SYNC_MEMBERS, SYNC_REST
 from soundpost.core.slices import TurnBudget
 
 MEMBERS_AT_ONCE: Final = 200

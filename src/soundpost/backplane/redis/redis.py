@@ -17,7 +17,15 @@ from typing import Final
 
 import hiredis
 
-from soundpost.backplane.redis import grace_scripts, history_scripts, user_scripts, webhook_scripts
+from soundpost.backplane.redis import (
+    grace_scripts,
+    history_scripts,
+    last_event_scripts,
+    node_scripts,
+    subscription_scripts,
+    user_scripts,
+    webhook_scripts,
+)
 from soundpost.backplane.redis.bucket_commands import BucketCommands, ignore_answer
 from soundpost.backplane.redis.buckets import CONTROL
 from soundpost.backplane.redis.connection import RedisConnection
@@ -26,7 +34,7 @@ from soundpost.backplane.redis.graces import Graces
 from soundpost.backplane.redis.leases import LEASE, Leases
 from soundpost.backplane.redis.outage_log import OutageLog
 from soundpost.backplane.redis.publish_queue import Publication
-from soundpost.backplane.redis.scripts import ALL, Script
+from soundpost.backplane.redis.scripts import Script
 from soundpost.backplane.redis.servers import RedisError, Servers
 from soundpost.backplane.redis.topic_messages import hello
 
@@ -47,7 +55,15 @@ _FULL_SWEEP: Final = 30
 
 _TAKEN_FOR_DEAD: Final = "this host was silent for so long that the others took it for dead"
 
-_SCRIPTS: Final = (*ALL, *grace_scripts.ALL, *history_scripts.ALL, *user_scripts.ALL, *webhook_scripts.ALL)
+_SCRIPTS: Final = (
+    *subscription_scripts.ALL,
+    last_event_scripts.KEEP,
+    *node_scripts.ALL,
+    *grace_scripts.ALL,
+    *history_scripts.ALL,
+    *user_scripts.ALL,
+    *webhook_scripts.ALL,
+)
 
 
 def _new_id() -> bytes:

@@ -24,13 +24,13 @@ from soundpost.backplane.redis.history_channels import channels_with_history
 from soundpost.backplane.redis.history_checks import HistoryChecks
 from soundpost.backplane.redis.incoming import Incoming
 from soundpost.backplane.redis.inspection import RedisInspection
+from soundpost.backplane.redis.last_event_scripts import KEEP
 from soundpost.backplane.redis.message_fields import excluded
 from soundpost.backplane.redis.observer_events import Change, parse_change
 from soundpost.backplane.redis.publish_queue import Publication
 from soundpost.backplane.redis.queries import Queries
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.restarts import restart_order
-from soundpost.backplane.redis.scripts import KEEP
 from soundpost.backplane.redis.signed_in_users import SharedUsers
 from soundpost.backplane.redis.subscriptions import Subscriptions
 from soundpost.backplane.redis.webhooks import Webhooks

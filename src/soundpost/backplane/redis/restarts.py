@@ -10,9 +10,9 @@ import hiredis
 
 from soundpost.backplane.redis.buckets import CONTROL
 from soundpost.backplane.redis.connection import Then
+from soundpost.backplane.redis.node_scripts import RESTART
 from soundpost.backplane.redis.publish_queue import Publication
 from soundpost.backplane.redis.redis import Redis
-from soundpost.backplane.redis.scripts import RESTART
 
 ORDER_LASTS: Final = 10.0
 """Seconds that Redis keeps an order to restart; an order that is repeated later is void."""

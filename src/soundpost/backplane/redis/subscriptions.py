@@ -16,7 +16,7 @@ from soundpost.backplane.redis.history_answers import HistoryAnswers, begin_afte
 from soundpost.backplane.redis.lingering import Lingering
 from soundpost.backplane.redis.message_fields import member_blob
 from soundpost.backplane.redis.redis import Redis
-from soundpost.backplane.redis.scripts import ENTER, LEAVE
+from soundpost.backplane.redis.subscription_scripts import ENTER, LEAVE
 from soundpost.backplane.redis.webhook_reports import WebhookReports
 from soundpost.core.history import HistoryRequest
 from soundpost.core.member import Member

@@ -132,7 +132,7 @@ class Terminate(NamedTuple):
 
 
 class Restart(NamedTuple):
-    """Order to restart all hosts, valid if Redis has it: see :data:`.scripts.RESTART`."""
+    """Order to restart all hosts, valid if Redis has it: see :data:`.node_scripts.RESTART`."""
 
     order: bytes
 
