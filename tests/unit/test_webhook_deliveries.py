@@ -89,7 +89,7 @@ def test_what_is_sent_again_changes_no_state_and_no_queue() -> None:
     stage.add("channel_vacated a")
     stage.pass_time(5)
     stage.took()
-    told = stage.dispatcher.told("1")
+    told = stage.dispatcher.notified_states("1")
     occupied = page(stage).endpoints[0].recent[-1]
     stage.add("channel_occupied b")
     stage.pass_time()
@@ -98,7 +98,9 @@ def test_what_is_sent_again_changes_no_state_and_no_queue() -> None:
     assert page(stage).endpoints[0].waiting == 1
     stage.endpoint.requests[-2].then(Answer(200))
     assert page(stage).endpoints[0].waiting == 0
-    assert [state for state in stage.dispatcher.told("1") if state not in told] == [("channel_occupied", "b", "")]
+    assert [state for state in stage.dispatcher.notified_states("1") if state not in told] == [
+        ("channel_occupied", "b", "")
+    ]
 
 
 def test_events_that_are_too_large_to_keep_cannot_be_sent_again() -> None:

@@ -449,14 +449,14 @@ def test_a_crowd_s_ends_are_sent_in_portions(stage: Stage) -> None:
     send = ends.send
 
     def noted() -> None:
-        before = sum(1 for _ in stage.dispatcher.told("1"))
+        before = sum(1 for _ in stage.dispatcher.notified_states("1"))
         send()
-        steps.append(before - sum(1 for _ in stage.dispatcher.told("1")))
+        steps.append(before - sum(1 for _ in stage.dispatcher.notified_states("1")))
 
     ends.send = noted  # type: ignore[method-assign]
     stage.pass_time(3)
     assert max(steps) == 200
-    assert stage.dispatcher.told("1") == []
+    assert stage.dispatcher.notified_states("1") == []
 
 
 # Done
@@ -497,12 +497,12 @@ def test_what_nobody_wants_is_done_at_once() -> None:
 
 
 def test_an_owner_takes_over_what_was_told_and_forgets_it_again(stage: Stage) -> None:
-    stage.dispatcher.take_told("1", [(("channel_occupied", "a", ""), True)], end_after=None)
+    stage.dispatcher.take_notified("1", [(("channel_occupied", "a", ""), True)], end_after=None)
     stage.add("channel_occupied a", "client_event x", token=1)
     stage.add("channel_vacated a", token=2)
     stage.pass_time()
     stage.dispatcher.forget("1")
-    assert stage.dispatcher.told("1") == []
+    assert stage.dispatcher.notified_states("1") == []
     stage.endpoint.answer()
     stage.pass_time(500)
     assert stage.done == [1]
@@ -512,36 +512,38 @@ def test_an_owner_takes_over_what_was_told_and_forgets_it_again(stage: Stage) ->
 
 
 def test_told_states_without_a_beginning_end_in_time(stage: Stage) -> None:
-    stage.dispatcher.take_told("1", [(("channel_occupied", "a", ""), True), (("channel_occupied", "b", ""), True)], 30)
+    stage.dispatcher.take_notified(
+        "1", [(("channel_occupied", "a", ""), True), (("channel_occupied", "b", ""), True)], 30
+    )
     stage.pass_time(20)
     stage.add("channel_occupied a")
     stage.pass_time(10)
     assert stage.took() == ["channel_vacated b"]
-    assert stage.dispatcher.told("1") == [("channel_occupied", "a", "")]
+    assert stage.dispatcher.notified_states("1") == [("channel_occupied", "a", "")]
 
 
 def test_ends_of_very_many_states_are_held_back_over_several_turns(stage: Stage) -> None:
     stage.dispatcher.turn_clock = itertools.count().__next__  # each look at the clock ends a turn
     states = [(("channel_occupied", name, ""), True) for name in "abcd"]
-    stage.dispatcher.take_told("1", states, None)
+    stage.dispatcher.take_notified("1", states, None)
     unknown = ("channel_occupied", "x", "")
-    stage.dispatcher.end_told("1", [unknown, *(state for state, _ in states)], 30)
+    stage.dispatcher.end_notified("1", [unknown, *(state for state, _ in states)], 30)
     held_at_once, will_send = stage.dispatcher._apps["1"].states.held, stage.dispatcher._held_ends.will_send
     stage.add("channel_occupied c")
     stage.pass_time(30)
     assert (held_at_once, will_send) == (0, True)
     assert stage.took() == ["channel_vacated a", "channel_vacated b", "channel_vacated d"]
-    assert stage.dispatcher.told("1") == [("channel_occupied", "c", "")]
+    assert stage.dispatcher.notified_states("1") == [("channel_occupied", "c", "")]
 
 
 def test_an_owner_who_forgets_its_app_holds_no_further_ends_back(stage: Stage) -> None:
     stage.dispatcher.turn_clock = itertools.count().__next__  # each look at the clock ends a turn
     states = [(("channel_occupied", name, ""), True) for name in "abcd"]
-    stage.dispatcher.take_told("1", states, 30)
+    stage.dispatcher.take_notified("1", states, 30)
     stage.dispatcher.forget("1")
-    stage.dispatcher.take_told("1", states, None)
+    stage.dispatcher.take_notified("1", states, None)
     stage.pass_time(40)
-    assert stage.dispatcher.told("1") == [state for state, _ in states]
+    assert stage.dispatcher.notified_states("1") == [state for state, _ in states]
 
 
 def test_a_reload_keeps_the_queues_of_endpoints_that_stay() -> None:
@@ -574,7 +576,7 @@ def test_an_app_that_is_gone_is_forgotten(stage: Stage) -> None:
     stage.dispatcher.configure([])
     assert stage.done == [1, 2]
     assert not stage.endpoint.is_open
-    assert (stage.dispatcher.told("1"), stage.dispatcher.figures()) == ([], [])
+    assert (stage.dispatcher.notified_states("1"), stage.dispatcher.figures()) == ([], [])
 
 
 # Stop and restart

@@ -122,7 +122,7 @@ def test_a_second_end_does_not_begin_the_3_seconds_anew(story: Story) -> None:
 
 @pytest.mark.parametrize("is_sure", [True, False])
 def test_states_of_an_earlier_process_end_unless_they_begin_again(story: Story, is_sure: bool) -> None:
-    story.states.take_told([(OCCUPIED, is_sure), (("user_online", "", "ann"), is_sure)])
+    story.states.take_notified([(OCCUPIED, is_sure), (("user_online", "", "ann"), is_sure)])
     for state in story.states.without_end():
         story.states.hold(state, WaitingEvent("1", end_of(state, 0), "end"), 30.0)
     story.happens("channel_occupied room")

@@ -244,7 +244,7 @@ async def test_an_owner_whose_lease_is_over_sends_nothing() -> None:
         assert second.owns
         first.owner.beat()
         assert await hosts.told(60) == []
-        assert first.dispatcher.told("1") == []
+        assert first.dispatcher.notified_states("1") == []
 
 
 async def test_an_owner_whose_lease_was_over_and_is_renewed_goes_on() -> None:

@@ -31,13 +31,13 @@ class Dispatcher(Protocol):
     def has_idle(self, app_id: str) -> bool:
         """Return whether an endpoint of an app takes events, and nothing waits for it."""
 
-    def take_told(self, app_id: str, states: Iterable[tuple[State, bool]], end_after: float | None) -> None:
+    def take_notified(self, app_id: str, states: Iterable[tuple[State, bool]], end_after: float | None) -> None:
         """Take states that endpoints were told of, each with True; they end after some seconds unless they begin again.
 
         With None they do not.
         """
 
-    def end_told(self, app_id: str, states: Iterable[State], end_after: float) -> None:
+    def end_notified(self, app_id: str, states: Iterable[State], end_after: float) -> None:
         """End states that endpoints were told of after some seconds, unless they begin again."""
 
     def configure(self, apps: Iterable[AppSettings]) -> None:

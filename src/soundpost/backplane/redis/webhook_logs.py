@@ -54,12 +54,12 @@ class _Log:
         """Number of the read that is under way; 0: none is."""
         self.is_behind = False
         """True if there may be more to read."""
-        self.told: set[bytes] = set()
+        self.notified: set[bytes] = set()
         """States as Redis has them, or should."""
         self.settled: list[bytes] = []
         """Entries to delete."""
         self.changes: list[bytes] = []
-        """Changes of told states, to be made together with that."""
+        """Changes of notified states, to be made together with that."""
         self.taken_at = 0
         """Time of Redis in milliseconds at which the log was read from its beginning."""
 
@@ -113,21 +113,21 @@ class AppLogs:
         if each.has_begun:
             self._put_right(each, set(fields))
             if not former:  # Redis was emptied
-                self._call_soon(self._end_told, each)
+                self._call_soon(self._end_notified, each)
         else:
-            each.has_begun, each.told, each.taken_at = True, set(fields), now
-            self._dispatcher.take_told(self.app_id, [(state, True) for state in _states(fields)], None)
+            each.has_begun, each.notified, each.taken_at = True, set(fields), now
+            self._dispatcher.take_notified(self.app_id, [(state, True) for state in _states(fields)], None)
         self.read(each, keep=True)
 
-    def _end_told(self, each: _Log) -> None:
+    def _end_notified(self, each: _Log) -> None:
         """End what was told, unless it begins again; in a loop turn of its own, as there may be very much."""
         if not self._is_ended:
-            self._dispatcher.end_told(self.app_id, _states(each.told), TIME_TO_RETURN)
+            self._dispatcher.end_notified(self.app_id, _states(each.notified), TIME_TO_RETURN)
 
     def _put_right(self, each: _Log, found: set[bytes]) -> None:
         """Have Redis know again what was told: it was emptied, or a replica that lacks the last moments leads."""
         each.changes = []
-        for command, fields in ((b"SADD", each.told - found), (b"SREM", found - each.told)):
+        for command, fields in ((b"SADD", each.notified - found), (b"SREM", found - each.notified)):
             for field in fields:
                 each.changes += (command, field)
         self._settle(each)
@@ -210,9 +210,9 @@ class AppLogs:
             self._note(each, entry_id)
             return
         state = event.state if event.name in ENDS and logged_at <= each.taken_at - _HELD else None
-        if state is not None and state_field(state) in each.told:
+        if state is not None and state_field(state) in each.notified:
             # The owner before may have sent the end: then a beginning that takes it back is to be sent, too.
-            self._dispatcher.take_told(self.app_id, [(state, False)], None)
+            self._dispatcher.take_notified(self.app_id, [(state, False)], None)
         size = len(event.body) + _OVERHEAD
         self._open += size
         self._dispatcher.add(self.app_id, event, (each, entry_id, size), event_id)
@@ -230,16 +230,16 @@ class AppLogs:
 
     # Settling
 
-    def told(self, event: WebhookEvent) -> None:
+    def note_notified(self, event: WebhookEvent) -> None:
         """Note that the endpoints were told of an event about a state; :meth:`done` may follow."""
         state = event.state
         assert state is not None
         each, field = self._logs[bucket_of_event(self.app_id, event)], state_field(state)
         if event.name in BEGINS:
-            each.told.add(field)
+            each.notified.add(field)
             each.changes += (b"SADD", field)
         else:
-            each.told.discard(field)
+            each.notified.discard(field)
             each.changes += (b"SREM", field)
         self._settle_soon(each)
 

@@ -185,7 +185,7 @@ class WebhookOwner:
     def _told(self, app_id: str, event: WebhookEvent) -> None:
         term = self._terms.get(app_id)
         if term is not None:
-            term.logs.told(event)
+            term.logs.note_notified(event)
 
     def _done(self, app_id: str, tokens: Sequence[Any]) -> None:
         term = self._terms.get(app_id)

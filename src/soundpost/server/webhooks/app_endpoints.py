@@ -80,11 +80,11 @@ class AppEndpoints:
         ]
         held = [HandedEvent.of(end) for end in self.states.all_held()]
         events = [HandedEvent.of(waiting) for waiting in indexes]
-        return HandedApp(self.states.all_told(), held, events, endpoints)
+        return HandedApp(self.states.all_notified(), held, events, endpoints)
 
     def take_over(self, app_id: str, handed: HandedApp, end_at: float) -> None:
         """Take what the process before had; ends that were held back are due at ``end_at``."""
-        self.states.take_told(handed.told)
+        self.states.take_notified(handed.notified)
         if self._by_key.keys() - {(queue.url, queue.number) for queue in handed.endpoints}:
             self.states.doubt_all()
         for end in handed.held:

@@ -165,7 +165,7 @@ class WebhookDispatcher:
 
     # States
 
-    def told(self, app_id: str) -> list[State]:
+    def notified_states(self, app_id: str) -> list[State]:
         """Return the states that endpoints of an app were told of, or are about to be, and whose end was not sent."""
         app = self._apps.get(app_id)
         return [] if app is None else list(app.states)
@@ -175,7 +175,7 @@ class WebhookDispatcher:
         app = self._apps.get(app_id)
         return 0 if app is None else app.states.held_size
 
-    def take_told(self, app_id: str, states: Iterable[tuple[State, bool]], end_after: float | None = None) -> None:
+    def take_notified(self, app_id: str, states: Iterable[tuple[State, bool]], end_after: float | None = None) -> None:
         """Take states of an app that its endpoints were told of, each with False if that is not sure.
 
         The end of each is sent after ``end_after`` seconds, unless the state begins again within them. With None only
@@ -183,11 +183,11 @@ class WebhookDispatcher:
         """
         app = self._apps.get(app_id)
         if app is not None:
-            app.states.take_told(states)
+            app.states.take_notified(states)
             if end_after is not None:
-                self.end_told(app_id, app.states.without_end(), end_after)
+                self.end_notified(app_id, app.states.without_end(), end_after)
 
-    def end_told(self, app_id: str, states: Iterable[State], end_after: float) -> None:
+    def end_notified(self, app_id: str, states: Iterable[State], end_after: float) -> None:
         """Send the ends of states after some seconds, unless they begin again within them.
 
         ``states`` must stay as they are: the ends of very many are made over several loop turns.
@@ -216,7 +216,7 @@ class WebhookDispatcher:
         if self.journal is not None:
             for app_id, states in list(self.journal.states()):
                 if app_id not in apps:
-                    self.take_told(app_id, states, self.time_to_return)
+                    self.take_notified(app_id, states, self.time_to_return)
                 if app_id not in self._apps:
                     self.journal.forget(app_id)
 
@@ -224,10 +224,10 @@ class WebhookDispatcher:
         app = self._apps[app_id]
         app.take_over(app_id, handed, self.clock() + self.time_to_return)
         absent = [state for state in app.states.without_end() if (app_id, state) not in present]
-        self.end_told(app_id, absent, self.time_to_return)
+        self.end_notified(app_id, absent, self.time_to_return)
         if self.journal is not None:
             waiting = {state for each in handed.events if (state := each.event.state) is not None}
-            self.journal.put_right(app_id, handed.told, waiting)
+            self.journal.put_right(app_id, handed.notified, waiting)
 
     def as_bytes(self) -> bytes:
         """Return all that waits, is held back and was told, for :meth:`begin`."""
@@ -324,7 +324,7 @@ class WebhookDispatcher:
         if self.journal is None:
             for app_id, app in self._apps.items():
                 app.states.release_all()
-                self.end_told(app_id, reversed(app.states.without_end()), 0.0)
+                self.end_notified(app_id, reversed(app.states.without_end()), 0.0)
             self._held_ends.resume()
         await self._wait(lambda: any(each.has_due for each in self._endpoints()) or self._held_ends.will_send, seconds)
         waiting = sum(map(len, self._endpoints()))

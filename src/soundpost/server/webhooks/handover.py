@@ -46,7 +46,7 @@ class HandedEndpoint(Struct, array_like=True):
 class HandedApp(Struct, array_like=True):
     """States and queues of one app."""
 
-    told: list[tuple[State, bool]]
+    notified: list[tuple[State, bool]]
     held: list[HandedEvent]
     events: list[HandedEvent]
     endpoints: list[HandedEndpoint]

@@ -48,7 +48,7 @@ class HeldEnds:
 
     def hold(
         self,
-        told: States,
+        app_states: States,
         states: Iterable[State],
         end: Callable[[State], WaitingEvent],
         due: float,
@@ -58,15 +58,15 @@ class HeldEnds:
 
         ``end`` makes the event that ends a state. ``turn_clock`` is in seconds, and goes on within a loop turn.
         """
-        begun = told.watch()
+        begun = app_states.watch()
 
         def hold(state: State) -> None:
-            if state in told and state not in begun and not told.holds_end_of(state):
-                told.hold(state, end(state), due)
+            if state in app_states and state not in begun and not app_states.holds_end_of(state):
+                app_states.hold(state, end(state), due)
 
         def schedule() -> None:
-            told.unwatch(begun)
-            self.schedule(told.next_end)
+            app_states.unwatch(begun)
+            self.schedule(app_states.next_end)
 
         in_slices(states, hold, self._call_soon, then=schedule, clock=turn_clock)
 

@@ -95,12 +95,12 @@ class Journal:
         states = in_parts(list(self._apps.pop(app_id, ())), _LINES_AT_ONCE)
         in_slices(states, write_ends, self._call_soon, clock=self.turn_clock)
 
-    def put_right(self, app_id: str, told: Iterable[tuple[State, bool]], waiting: Container[State]) -> None:
-        """Have the states of an app that were ``told``, for a journal that another process has not kept.
+    def put_right(self, app_id: str, notified: Iterable[tuple[State, bool]], waiting: Container[State]) -> None:
+        """Have the states of an app that were ``notified``, for a journal that another process has not kept.
 
         States of events that are ``waiting`` are left as they are: :meth:`tried` and :meth:`settled` note them.
         """
-        known, states = self._apps.get(app_id, {}), dict(told)
+        known, states = self._apps.get(app_id, {}), dict(notified)
         for state in [state for state in known if state not in states and state not in waiting]:
             self.remove(app_id, state)
         for state, is_sure in states.items():

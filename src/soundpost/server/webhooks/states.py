@@ -139,7 +139,7 @@ class States:
         for state, (_, end) in ends:
             self.hold(state, end, 0.0)
 
-    def take_told(self, states: Iterable[tuple[State, bool]]) -> None:
+    def take_notified(self, states: Iterable[tuple[State, bool]]) -> None:
         """Take states that endpoints were told of before, each with False if that is not sure.
 
         A beginning is sent again if it is not sure that the endpoints were told of the state.
@@ -160,8 +160,8 @@ class States:
         """Return the states whose end is not held back."""
         return [state for state in self._told if state not in self._held]
 
-    def all_told(self) -> list[tuple[State, bool]]:
-        """Return the states as :meth:`take_told` takes them."""
+    def all_notified(self) -> list[tuple[State, bool]]:
+        """Return the states as :meth:`take_notified` takes them."""
         return list(self._told.items())
 
     def all_held(self) -> list[WaitingEvent]:
