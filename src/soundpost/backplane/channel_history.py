@@ -38,13 +38,13 @@ class ChannelHistory:
         """The time at which the oldest event expires, in microseconds since 1970; 0 without an event."""
         return self.events.first_offset + self.age if self.events else 0
 
-    def append(self, event: KeptEvent, most: int) -> tuple[int, int]:
-        """Keep an event, and no more than ``most`` of all; return by how many bytes and events the history grows."""
+    def append(self, event: KeptEvent, max_events: int) -> tuple[int, int]:
+        """Keep an event, and ``max_events`` in all; return by how many bytes and events the history grows."""
         events = self.events
         growth = events.append(event)
         if not self.size:
             growth += CHANNEL_SIZE
-        surplus = len(events) - most
+        surplus = len(events) - max_events
         if surplus > 0:
             self.floor, removed = events.drop_first(surplus)
             self.reason = "number"
@@ -80,11 +80,11 @@ class ChannelHistory:
         return self.events.index_after(offset)
 
 
-def first_of(events: Iterable[KeptEvent], most: int, max_bytes: int) -> list[KeptEvent]:
-    """Return the first events: at most ``most``, and none after ``max_bytes`` of frames are reached."""
+def first_of(events: Iterable[KeptEvent], max_events: int, max_bytes: int) -> list[KeptEvent]:
+    """Return the first events: at most ``max_events``, and none after ``max_bytes`` of frames are reached."""
     found: list[KeptEvent] = []
     size = 0
-    for event in islice(events, most):
+    for event in islice(events, max_events):
         if size >= max_bytes:
             break
         found.append(event)

@@ -45,20 +45,20 @@ class ExpiryQueue(Generic[T]):
         self.first_due = self._heap[0][0]
         return True
 
-    def soonest(self, by: float = inf, most: float = inf) -> T | None:
+    def soonest(self, by: float = inf, max_outdated: float = inf) -> T | None:
         """Return what expires first, if it does so up to the time ``by``; else None.
 
-        At most ``most`` places that are out of date are put right. If there are more the answer is None too, and
-        :attr:`first_due` is not after ``by``.
+        At most ``max_outdated`` entries that are out of date are put right. If there are more the answer is None too,
+        and :attr:`first_due` is not after ``by``.
         """
         heap = self._heap
-        while heap and heap[0][0] <= by and most > 0:
+        while heap and heap[0][0] <= by and max_outdated > 0:
             due, _, thing = heap[0]
             expires = thing.expires
             if thing.due == due == expires:
                 self.first_due = due
                 return thing
-            most -= 1
+            max_outdated -= 1
             if thing.due != due:  # the entry has another place in the heap
                 heappop(heap)
             elif not expires:

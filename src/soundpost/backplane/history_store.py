@@ -130,7 +130,7 @@ class HistoryStore:
         channel = app.channels.get(name)
         if channel is not None:
             self._drop(app, channel, len(channel.events), "deleted")
-            app.expiry.soonest(most=_OUT_OF_DATE)  # so that places of deleted events do not become many
+            app.expiry.soonest(max_outdated=_OUT_OF_DATE)  # so that places of deleted events do not become many
         return self.head
 
     def channels_of(self, app_id: str) -> list[str]:

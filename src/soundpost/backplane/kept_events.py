@@ -34,14 +34,14 @@ class KeptEvents:
         return len(self._frames) - self._first
 
     @overload
-    def __getitem__(self, place: int) -> KeptEvent: ...
+    def __getitem__(self, index: int) -> KeptEvent: ...
 
     @overload
-    def __getitem__(self, place: slice) -> list[KeptEvent]: ...
+    def __getitem__(self, index: slice) -> list[KeptEvent]: ...
 
-    def __getitem__(self, place: int | slice) -> KeptEvent | list[KeptEvent]:
+    def __getitem__(self, index: int | slice) -> KeptEvent | list[KeptEvent]:
         offsets, frames = self._offsets, self._frames
-        places = range(self._first, len(frames))[place]
+        places = range(self._first, len(frames))[index]
         if isinstance(places, int):
             return _event(offsets[places], frames[places])
         return [
@@ -82,10 +82,10 @@ class KeptEvents:
 
     def replace_frame(self, index: int, frame: bytes) -> int:
         """Give an event another frame; return by how many bytes it grows."""
-        place = self._first + index
-        before = self._frames[place]
-        self._frames[place] = frame + _excluded(before)
-        return len(self._frames[place]) - len(before)
+        at = self._first + index
+        before = self._frames[at]
+        self._frames[at] = frame + _excluded(before)
+        return len(self._frames[at]) - len(before)
 
     def index_after(self, offset: int) -> int:
         """Return the index of the first event after an offset."""

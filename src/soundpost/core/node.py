@@ -194,7 +194,7 @@ class Node:
         app = self.by_id.get(app_id)
         found = None if app is None else app.channels.get(channel)
         if found is not None:
-            resumption.tell_gap(found, reason, position)
+            resumption.broadcast_gap(found, reason, position)
 
     def deliver_notice(self, app_id: str, channel: str, notice: MemberNotice) -> None:
         """Deliver a notice of a large presence channel to its subscribers here, gathered with further ones."""

@@ -261,7 +261,7 @@ def begin(connection: Connection, channel: Channel, after: str) -> None:
     read_on(connection)
 
 
-def tell_gap(channel: Channel, reason: str, position: str) -> None:
+def broadcast_gap(channel: Channel, reason: str, position: str) -> None:
     """Tell all subscribers that can resume of a gap; who reads the history reads on behind it."""
     channel.flush()  # what came before the gap
     subscribers = list(channel.resumable or ())

@@ -21,7 +21,14 @@ from soundpost.backplane.redis.app_entry import AppEntry
 from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.generations import Generations
 from soundpost.backplane.redis.history_publishing import HistoryPublishing
-from soundpost.backplane.redis.history_reads import HistoryReads, Piece, Place, StoredEvent, event_with_id, placed_event
+from soundpost.backplane.redis.history_reads import (
+    HistoryReads,
+    Piece,
+    ReadRequest,
+    StoredEvent,
+    event_with_id,
+    placed_event,
+)
 from soundpost.backplane.redis.kept_channel import KeptChannel
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.rings import Rings
@@ -140,7 +147,7 @@ class Histories:
         is_new_here = deliver and not was_given
         if is_new_here:
             self._note_delivered(event.id)
-            self.tell_gap(channel)  # first: its position is before the event, which clients would drop otherwise
+            self.broadcast_gap(channel)  # first: its position is before the event, which clients would drop otherwise
         kept.last = event.offset
         self.rings.add(kept, placed)
         if is_new_here:
@@ -207,43 +214,45 @@ class Histories:
             self.rings.begin(kept, self.generations.of(channel.bucket), self.generations.top(channel.bucket))
             kept.gap = "generation"
         if kept.generation:
-            self._read_on(channel, kept, Place(kept.generation, kept.last, past_gap=True), False)
+            self._read_on(channel, kept, ReadRequest(kept.generation, kept.last, past_gap=True), False)
         elif begin_after:
             position = parse_position(begin_after)
-            self._read_on(channel, kept, Place(position.generation, position.offset), True)
+            self._read_on(channel, kept, ReadRequest(position.generation, position.offset), True)
         else:
-            self._read_on(channel, kept, Place(most=0), True)
+            self._read_on(channel, kept, ReadRequest(max_events=0), True)
 
-    def _read_on(self, channel: SharedChannel, kept: KeptChannel, place: Place, is_new: bool) -> None:
+    def _read_on(self, channel: SharedChannel, kept: KeptChannel, request: ReadRequest, is_new: bool) -> None:
         entry = self._apps[channel.app_id]
-        self.reads.ask(entry, channel.name, place, partial(self._read, channel, kept, place, is_new))
+        self.reads.ask(entry, channel.name, request, partial(self._read, channel, kept, request, is_new))
 
-    def _read(self, channel: SharedChannel, kept: KeptChannel, place: Place, is_new: bool, piece: Piece | None) -> None:
+    def _read(
+        self, channel: SharedChannel, kept: KeptChannel, request: ReadRequest, is_new: bool, piece: Piece | None
+    ) -> None:
         if piece is None or channel.history is not kept:
             return  # Redis is away and the next connection begins anew, or the channel is closed
-        if kept.generation not in ("", place.generation):
+        if kept.generation not in ("", request.generation):
             if kept.reading:  # a subscriber needed a generation meanwhile: read on from there
                 self.sync(channel)
             return
         self.generations.heard(channel.bucket, piece.generation, piece.top)
-        if place.after is None or (is_new and (piece.gap is not None or piece.more)):
+        if request.after is None or (is_new and (piece.gap is not None or piece.more)):
             self.rings.begin(kept, piece.generation, piece.top)
             kept.reading = False
             return
-        if piece.gap is not None and kept.generation == place.generation and kept.last > place.after:
+        if piece.gap is not None and kept.generation == request.generation and kept.last > request.after:
             return  # asked for twice: the other answer has delivered what this one lacks, or is still reading on
         if piece.gap is not None:  # go on with what is kept behind it
             self.rings.begin(kept, piece.generation, piece.events[0].offset - 1 if piece.events else piece.top)
             kept.gap = piece.gap
             self.reads.forget(channel.app_id, channel.name)
         elif not kept.generation:
-            kept.begin(place.generation, place.after)
+            kept.begin(request.generation, request.after)
         for event in piece.events:
             if event.offset > kept.last:
                 self.publishing.came(event.id)
                 self._place(channel, kept, event, deliver=not is_new and event.offset > kept.new_after)
         if piece.more:
-            self._read_on(channel, kept, Place(kept.generation, kept.last, past_gap=not is_new), is_new)
+            self._read_on(channel, kept, ReadRequest(kept.generation, kept.last, past_gap=not is_new), is_new)
         else:
             kept.last = max(kept.last, piece.top)  # whatever comes next is after that
             kept.reading, kept.new_after = False, 0
@@ -255,11 +264,11 @@ class Histories:
     def _lose(self, channel: SharedChannel, kept: KeptChannel) -> None:
         """Have the subscribers of a channel told of a gap: after a while if all channels have one, else at once."""
         if kept.gap == "generation":
-            self._call_later(random.uniform(0, GAP_SPREAD), self.tell_gap, channel)
+            self._call_later(random.uniform(0, GAP_SPREAD), self.broadcast_gap, channel)
         else:
-            self.tell_gap(channel)
+            self.broadcast_gap(channel)
 
-    def tell_gap(self, channel: SharedChannel) -> None:
+    def broadcast_gap(self, channel: SharedChannel) -> None:
         """Tell the subscribers of a channel of a gap, if there is one they have not been told of."""
         kept = channel.history
         if kept is not None and kept.gap is not None:

@@ -13,7 +13,7 @@ from soundpost.backplane.redis.app_entry import AppEntry
 from soundpost.backplane.redis.buckets import bucket_of
 from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.history import Histories, microseconds
-from soundpost.backplane.redis.history_reads import Piece, Place, placed_events
+from soundpost.backplane.redis.history_reads import Piece, ReadRequest, placed_events
 from soundpost.backplane.redis.history_scripts import DELETE, SKIP
 from soundpost.backplane.redis.kept_channel import KeptChannel
 from soundpost.backplane.redis.publish_queue import Publication
@@ -117,7 +117,7 @@ class HistoryAnswers:
 
     def _prepare(self, channel: SharedChannel, kept: KeptChannel) -> None:
         """Make a channel ready for answers: its subscribers know of every gap, and it has a generation."""
-        self._histories.tell_gap(channel)
+        self._histories.broadcast_gap(channel)
         self._histories.rings.drop_expired(kept, microseconds())
         if not kept.generation:  # Redis has been away since the channel's first subscriber came
             generations = self._histories.generations
@@ -175,7 +175,7 @@ class HistoryAnswers:
                 behind = events[-1].offset if events else offset
                 then(len(events) + kept.following(behind))
 
-        self._histories.reads.ask_together(entry, channel.name, Place(generation, offset), answered)
+        self._histories.reads.ask_together(entry, channel.name, ReadRequest(generation, offset), answered)
 
     def _state_before(
         self,
@@ -201,7 +201,7 @@ class HistoryAnswers:
             else:
                 fresh(None)
 
-        self._histories.reads.ask_with_retries(entry, channel.name, Place(rewind=number), answered)
+        self._histories.reads.ask_with_retries(entry, channel.name, ReadRequest(rewind=number), answered)
 
     # Pages
 
@@ -216,11 +216,11 @@ class HistoryAnswers:
                 then(kept.page(offset, query.most, query.max_bytes))
             else:
                 delivered = partial(self._delivered_page, channel, kept, query, then)
-                self._histories.reads.ask_together(entry, query.channel, Place(generation, offset), delivered)
+                self._histories.reads.ask_together(entry, query.channel, ReadRequest(generation, offset), delivered)
             return
-        place = Place(generation, offset, 0, query.most, query.max_bytes, query.newest_first)
+        request = ReadRequest(generation, offset, 0, query.most, query.max_bytes, query.newest_first)
         self._histories.reads.ask_with_retries(
-            entry, query.channel, place, partial(self._stored_page, entry, query, then)
+            entry, query.channel, request, partial(self._stored_page, entry, query, then)
         )
 
     def _delivered_page(

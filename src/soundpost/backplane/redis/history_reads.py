@@ -22,7 +22,7 @@ from soundpost.wire.positions import with_position
 
 log = logging.getLogger("soundpost.redis")
 
-MOST: Final = 200
+MAX_EVENTS: Final = 200
 """Largest number of events that one script reads: some 0.5 ms of Redis."""
 SIZE: Final = 65_536
 """Bytes of frames after which a script reads no further event."""
@@ -47,7 +47,7 @@ class StoredEvent(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Some events after a place."""
+    """Some events after a position."""
 
     gap: GapReason | None
     generation: str
@@ -58,14 +58,14 @@ class Piece(NamedTuple):
     events: list[StoredEvent]
 
 
-class Place(NamedTuple):
-    """A place in a channel's history, and what is read from there."""
+class ReadRequest(NamedTuple):
+    """A position in a channel's history, and what is read from there on."""
 
     generation: str = ""
     after: int | None = None
     """None for all that is kept."""
     rewind: int = 0
-    most: int = MOST
+    max_events: int = MAX_EVENTS
     size: int = SIZE
     newest_first: bool = False
     past_gap: bool = False
@@ -94,11 +94,11 @@ class HistoryReads:
         self._evicts = evicts
         self._may_wait = may_wait
         self._throttle = LogThrottle(log)
-        self._waiting: dict[tuple[str, str, Place], list[Answered]] = {}
-        self._remembered: dict[tuple[str, str, Place], Piece] = {}
+        self._waiting: dict[tuple[str, str, ReadRequest], list[Answered]] = {}
+        self._remembered: dict[tuple[str, str, ReadRequest], Piece] = {}
 
-    def ask(self, entry: AppEntry, channel: str, place: Place, then: Answered) -> None:
-        """Read from a place in a channel's history; ``then`` gets what Redis has there."""
+    def ask(self, entry: AppEntry, channel: str, request: ReadRequest, then: Answered) -> None:
+        """Read from a position in a channel's history; ``then`` gets what Redis has there."""
         rule = entry.history_rules.of(channel)
         bucket = bucket_of(entry.app.id, channel)
 
@@ -108,16 +108,16 @@ class HistoryReads:
         self._redis.run(
             SINCE,
             bucket,
-            place.generation,
+            request.generation,
             channel,
-            "" if place.after is None else place.after,
-            place.rewind,
-            place.most,
-            place.size,
+            "" if request.after is None else request.after,
+            request.rewind,
+            request.max_events,
+            request.size,
             0 if rule is None else rule.age * MICROSECONDS,
-            int(place.newest_first),
+            int(request.newest_first),
             int(self._evicts.get(bucket, False)),
-            int(place.past_gap),
+            int(request.past_gap),
             then=answered,
         )
 
@@ -154,24 +154,24 @@ class HistoryReads:
         )
 
     def ask_with_retries(
-        self, entry: AppEntry, channel: str, place: Place, then: Answered, tries: int = _TRIES
+        self, entry: AppEntry, channel: str, request: ReadRequest, then: Answered, tries: int = _TRIES
     ) -> None:
         """Read as :meth:`ask` does; while Redis may be back before long, wait for it."""
 
         def answered(piece: Piece | None) -> None:
             if piece is None and tries > 1 and self._may_wait():
-                self._call_later(_RETRY, self.ask_with_retries, entry, channel, place, then, tries - 1)
+                self._call_later(_RETRY, self.ask_with_retries, entry, channel, request, then, tries - 1)
             else:
                 then(piece)
 
         if self._redis.is_connecting:
             answered(None)
         else:
-            self.ask(entry, channel, place, answered)
+            self.ask(entry, channel, request, answered)
 
-    def ask_together(self, entry: AppEntry, channel: str, place: Place, then: Answered) -> None:
+    def ask_together(self, entry: AppEntry, channel: str, request: ReadRequest, then: Answered) -> None:
         """Read as :meth:`ask_with_retries` does, with one question for all who ask the same within a moment."""
-        key = entry.app.id, channel, place
+        key = entry.app.id, channel, request
         known = self._remembered.get(key)
         if known is not None:
             then(known)
@@ -181,9 +181,9 @@ class HistoryReads:
             waiting.append(then)
             return
         self._waiting[key] = [then]
-        self.ask_with_retries(entry, channel, place, partial(self._answer, key))
+        self.ask_with_retries(entry, channel, request, partial(self._answer, key))
 
-    def _answer(self, key: tuple[str, str, Place], piece: Piece | None) -> None:
+    def _answer(self, key: tuple[str, str, ReadRequest], piece: Piece | None) -> None:
         waiting = self._waiting.pop(key)
         if piece is not None and piece.events:
             self._remembered[key] = piece

@@ -84,10 +84,10 @@ class KeptChannel:
         first = self.ring.events[-number]
         return HistoryState(f"{self.generation}.{first.offset - 1}", None, self.following(first.offset - 1))
 
-    def page(self, offset: int, most: int, max_bytes: int) -> HistoryPage:
+    def page(self, offset: int, max_events: int, max_bytes: int) -> HistoryPage:
         """Return events after an offset that the ring covers; with the last of them come those without a position."""
         start = self.ring.index_after(offset)
-        events = first_of(self.ring.events[start : start + most], most, max_bytes)
+        events = first_of(self.ring.events[start : start + max_events], max_events, max_bytes)
         if start + len(events) < len(self.ring.events):
             return HistoryPage(f"{self.generation}.{events[-1].offset}", events, False)
         return HistoryPage(f"{self.generation}.{max(self.last, offset)}", events + self.without_place(), True)

@@ -70,12 +70,12 @@ class EndpointClient(Protocol):
         """Close all connections; requests under way are given up, and call back no more."""
 
 
-def fitting(events: Sequence[WaitingEvent] | Iterable[WaitingEvent], most: int) -> int:
-    """Return how many of the events, in their order, are sent in one request of ``most`` events: at least one."""
+def fitting(events: Sequence[WaitingEvent] | Iterable[WaitingEvent], batch_size: int) -> int:
+    """Return how many of the events, in their order, are sent in one request of ``batch_size`` events: at least one."""
     size = number = 0
     for waiting in events:
         size += waiting.size
-        if number == most or (number and size > MAX_BODY):
+        if number == batch_size or (number and size > MAX_BODY):
             break
         number += 1
     return number
