@@ -15,7 +15,7 @@ class Dispatcher(Protocol):
 
     on_done: Callable[[str, Sequence[Any]], None] | None
     """Called with an app and the tokens of those of its events that are settled."""
-    on_told: Callable[[str, WebhookEvent], None] | None
+    on_notified: Callable[[str, WebhookEvent], None] | None
     """Called with each event about a state that all endpoints were told of, or will never be, before that."""
     on_idle: Callable[[str], None] | None
     """Called with an app when nothing waits any more for one of its endpoints."""

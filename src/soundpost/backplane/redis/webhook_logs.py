@@ -111,7 +111,7 @@ class AppLogs:
             return
         each.is_owned, each.after = True, _START
         if each.has_begun:
-            self._put_right(each, set(fields))
+            self._reconcile(each, set(fields))
             if not former:  # Redis was emptied
                 self._call_soon(self._end_notified, each)
         else:
@@ -124,7 +124,7 @@ class AppLogs:
         if not self._is_ended:
             self._dispatcher.end_notified(self.app_id, _states(each.notified), TIME_TO_RETURN)
 
-    def _put_right(self, each: _Log, found: set[bytes]) -> None:
+    def _reconcile(self, each: _Log, found: set[bytes]) -> None:
         """Have Redis know again what was told: it was emptied, or a replica that lacks the last moments leads."""
         each.changes = []
         for command, fields in ((b"SADD", each.notified - found), (b"SREM", found - each.notified)):

@@ -62,7 +62,7 @@ class WebhookOwner:
         self._up_since: float | None = None
         self._holds_ends = False
         dispatcher.on_done = self._done
-        dispatcher.on_told = self._told
+        dispatcher.on_notified = self._on_notified
         dispatcher.on_idle = self._idle
         dispatcher.may_send = self.owns
 
@@ -182,7 +182,7 @@ class WebhookOwner:
             if topic in term.logs.by_topic:
                 term.logs.read(term.logs.by_topic[topic])
 
-    def _told(self, app_id: str, event: WebhookEvent) -> None:
+    def _on_notified(self, app_id: str, event: WebhookEvent) -> None:
         term = self._terms.get(app_id)
         if term is not None:
             term.logs.note_notified(event)

@@ -70,7 +70,7 @@ class EndpointClient(Protocol):
         """Close all connections; requests under way are given up, and call back no more."""
 
 
-def fitting(events: Sequence[WaitingEvent] | Iterable[WaitingEvent], batch_size: int) -> int:
+def batch_length(events: Sequence[WaitingEvent] | Iterable[WaitingEvent], batch_size: int) -> int:
     """Return how many of the events, in their order, are sent in one request of ``batch_size`` events: at least one."""
     size = number = 0
     for waiting in events:

@@ -72,7 +72,7 @@ class WebhookDispatcher:
         """Clock in seconds that goes on within a loop turn."""
         self.throttle = LogThrottle(log, clock)
         self.on_done = on_done
-        self.on_told: Callable[[str, WebhookEvent], None] | None = None
+        self.on_notified: Callable[[str, WebhookEvent], None] | None = None
         """Called with each event about a state once all endpoints were told of it, or never will be; the token of the
         event follows by ``on_done``."""
         self.on_idle: Callable[[str], None] | None = None
@@ -227,7 +227,7 @@ class WebhookDispatcher:
         self.end_notified(app_id, absent, self.time_to_return)
         if self.journal is not None:
             waiting = {state for each in handed.events if (state := each.event.state) is not None}
-            self.journal.put_right(app_id, handed.notified, waiting)
+            self.journal.reconcile(app_id, handed.notified, waiting)
 
     def as_bytes(self) -> bytes:
         """Return all that waits, is held back and was told, for :meth:`begin`."""
@@ -257,8 +257,8 @@ class WebhookDispatcher:
             waiting.open -= 1
             if not waiting.open:
                 done.append(waiting)
-                if self.on_told is not None and waiting.event.state is not None:
-                    self.on_told(waiting.app_id, waiting.event)
+                if self.on_notified is not None and waiting.event.state is not None:
+                    self.on_notified(waiting.app_id, waiting.event)
                 app = self._apps.get(waiting.app_id)
                 if waiting.was_dropped and app is not None:
                     app.states.doubt(waiting.event)

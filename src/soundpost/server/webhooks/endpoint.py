@@ -17,7 +17,7 @@ from soundpost.core.outbox import CallLater
 from soundpost.core.webhooks import OPPOSITES, WITHOUT_CHANNEL, WebhookEvent
 from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.redaction import redacted_url
-from soundpost.server.webhooks.answers import GONE, Answer, EndpointClient, fitting
+from soundpost.server.webhooks.answers import GONE, Answer, EndpointClient, batch_length
 from soundpost.server.webhooks.figures import EndpointFigures
 from soundpost.server.webhooks.recent_deliveries import RecentDeliveries
 from soundpost.server.webhooks.retries import MIN_PAUSE, pause
@@ -152,7 +152,7 @@ class Endpoint:
         if not self._batch:
             if not self._queue:
                 return
-            number = fitting(islice(self._queue, self.settings.batch_size), self.settings.batch_size)
+            number = batch_length(islice(self._queue, self.settings.batch_size), self.settings.batch_size)
             self._batch = [self._queue.popleft() for _ in range(number)]
             self._failures, self._first_attempt, self._in_request = 0, now, number
         self.is_under_way = True

@@ -95,7 +95,7 @@ class Journal:
         states = in_parts(list(self._apps.pop(app_id, ())), _LINES_AT_ONCE)
         in_slices(states, write_ends, self._call_soon, clock=self.turn_clock)
 
-    def put_right(self, app_id: str, notified: Iterable[tuple[State, bool]], waiting: Container[State]) -> None:
+    def reconcile(self, app_id: str, notified: Iterable[tuple[State, bool]], waiting: Container[State]) -> None:
         """Have the states of an app that were ``notified``, for a journal that another process has not kept.
 
         States of events that are ``waiting`` are left as they are: :meth:`tried` and :meth:`settled` note them.

@@ -32,7 +32,7 @@ class States:
     """The states of one app."""
 
     def __init__(self) -> None:
-        self._told: dict[State, bool] = {}  # False: perhaps not, or not all endpoints
+        self._notified: dict[State, bool] = {}  # False: perhaps not, or not all endpoints
         self._held: dict[State, tuple[float, WaitingEvent]] = {}
         self._ends: list[tuple[float, int, State]] = []  # heap; those that are not in _held are void
         self._number = 0
@@ -41,10 +41,10 @@ class States:
         """Bytes of the ends that are held back."""
 
     def __contains__(self, state: object) -> bool:
-        return state in self._told
+        return state in self._notified
 
     def __iter__(self) -> Iterator[State]:
-        return iter(self._told)
+        return iter(self._notified)
 
     @property
     def held(self) -> int:
@@ -80,15 +80,15 @@ class States:
             begun.add(state)
         end = self._pop_held(state)
         taken_back = () if end is None else (end,)
-        is_known = self._told.get(state, False)
-        self._told[state] = True
+        is_known = self._notified.get(state, False)
+        self._notified[state] = True
         return TakeResult(None, (*taken_back, waiting)) if is_known else TakeResult(waiting, taken_back)
 
     def _end(self, state: State, waiting: WaitingEvent, now: float) -> TakeResult:
-        if state not in self._told:
+        if state not in self._notified:
             return TakeResult(None, (waiting,))
         if waiting.event.is_final:
-            del self._told[state]
+            del self._notified[state]
             earlier = self._pop_held(state)
             return TakeResult(waiting, () if earlier is None else (earlier,))
         if state in self._held:
@@ -130,7 +130,7 @@ class States:
         if due is None or due > now:
             return None
         state = heappop(self._ends)[2]
-        del self._told[state]
+        del self._notified[state]
         return self._pop_held(state)
 
     def release_all(self) -> None:
@@ -144,25 +144,25 @@ class States:
 
         A beginning is sent again if it is not sure that the endpoints were told of the state.
         """
-        self._told.update(states)
+        self._notified.update(states)
 
     def doubt(self, event: WebhookEvent) -> None:
         """Note that an endpoint was not told of an event: a state that it begins is told again when it begins again."""
         state = event.state
-        if event.name in BEGINS and state in self._told:
-            self._told[state] = False
+        if event.name in BEGINS and state in self._notified:
+            self._notified[state] = False
 
     def doubt_all(self) -> None:
         """Note that an endpoint was told of no state."""
-        self._told = dict.fromkeys(self._told, False)
+        self._notified = dict.fromkeys(self._notified, False)
 
     def without_end(self) -> list[State]:
         """Return the states whose end is not held back."""
-        return [state for state in self._told if state not in self._held]
+        return [state for state in self._notified if state not in self._held]
 
     def all_notified(self) -> list[tuple[State, bool]]:
         """Return the states as :meth:`take_notified` takes them."""
-        return list(self._told.items())
+        return list(self._notified.items())
 
     def all_held(self) -> list[WaitingEvent]:
         """Return the ends that are held back."""
@@ -171,9 +171,9 @@ class States:
     def forget(self) -> list[WaitingEvent]:
         """Forget everything; return the ends that were held back."""
         for begun in self._watches:  # ends that are still to be held back are forgotten, too
-            begun.update(self._told)
+            begun.update(self._notified)
         held = self.all_held()
-        self._told, self._held, self._ends, self.held_size = {}, {}, [], 0
+        self._notified, self._held, self._ends, self.held_size = {}, {}, [], 0
         return held
 
 
