@@ -38,7 +38,7 @@ class TestWhileJoinsWait:
         for user_id in ("ann", "bob", "eve"):
             subscriptions.join(node, "1", "presence-room", Member(user_id, b"{}"), lambda _: None)
         ((first, arguments, answered),) = calls
-        assert (first, arguments[4:]) == (SYNC, ())  # all of them wait
+        assert (first, arguments[5:]) == (SYNC, ())  # all of them wait
 
         answered([None, b"0", [], [], 0])
         while calls[-1][0] is not ENTER:
@@ -47,7 +47,7 @@ class TestWhileJoinsWait:
         channels.apply_change(apps["1"].channels["presence-room"], 9, MagicMock())  # a message is missing
 
         assert calls[-1][0] is SYNC
-        assert calls[-1][1][4::2] == ("ann",)
+        assert calls[-1][1][5::2] == ("ann",)
 
 
 def test_a_statement_in_parts_ends_when_redis_is_back_before_its_last_part() -> None:

@@ -21,8 +21,8 @@ BUCKET: Final = bucket_of(APP.id, ROOM)
 SETUP: Final = Setup([APP], 2, None, None)
 LATE: Final[dict[str, list[tuple[Script, tuple[Any, ...]]]]] = {
     "a count": [(COUNT, ("0", ROOM, 3))],
-    "a channel with its members": [(SYNC, ("0", ROOM, 1, "", "late", '{"user_id":"late"}'))],
-    "a channel and a member": [(SYNC, ("0", ROOM, 1, "")), (ENTER, (ROOM, "late", '{"user_id":"late"}', 100))],
+    "a channel with its members": [(SYNC, ("0", ROOM, 1, "", 200, "late", '{"user_id":"late"}'))],
+    "a channel and a member": [(SYNC, ("0", ROOM, 1, "", 200)), (ENTER, (ROOM, "late", '{"user_id":"late"}', 100))],
 }
 
 

@@ -17,7 +17,7 @@ from conformance.backplane.redis_cluster import Host, RedisCluster, redis_cluste
 from conformance.protocol.stage import APP, Client
 from soundpost.backplane.redis import member_statements
 from soundpost.backplane.redis.scripts import Script
-from soundpost.backplane.redis.subscription_scripts import LEAVE_SOME, SYNC_REST
+from soundpost.backplane.redis.subscription_scripts import LEAVE_SOME, SYNC, SYNC_REST
 from soundpost.core.peers import UsersQuery
 
 ROOM = "presence-room"
@@ -29,6 +29,18 @@ async def stating_in_parts(
     monkeypatch: pytest.MonkeyPatch, presence_grace: float = 0
 ) -> AsyncIterator[tuple[RedisCluster, Host, Client, list[Client]]]:
     """Two hosts, a watcher on the first, and members on the second, which has just begun to state them anew."""
+    async with large_channel(monkeypatch, presence_grace) as (cluster, host, watcher, members):
+        host.relay.cut()
+        while not host.registry._channels._statements._left:  # noqa: ASYNC110 - the test's own wait
+            await asyncio.sleep(0)
+        yield cluster, host, watcher, members
+
+
+@asynccontextmanager
+async def large_channel(
+    monkeypatch: pytest.MonkeyPatch, presence_grace: float = 0
+) -> AsyncIterator[tuple[RedisCluster, Host, Client, list[Client]]]:
+    """Two hosts, a watcher on the first, and more members on the second than it states at once."""
     app = msgspec.structs.replace(APP, presence_grace=presence_grace)
     async with redis_cluster(Setup([app], 2, None, None)) as cluster:
         assert isinstance(cluster, RedisCluster)
@@ -40,9 +52,6 @@ async def stating_in_parts(
             client.read()
         monkeypatch.setattr(member_statements, "MEMBERS_AT_ONCE", 2)
         host.registry._channels.turn_clock = itertools.count().__next__  # a part takes a whole turn
-        host.relay.cut()
-        while not host.registry._channels._statements._left:  # noqa: ASYNC110 - the test's own wait
-            await asyncio.sleep(0)
         yield cluster, host, watcher, members
 
 
@@ -51,6 +60,28 @@ async def back(cluster: RedisCluster, host: Host) -> None:
     await host.flows()
     assert not host.registry._channels._statements._left
     await cluster.settle()
+
+
+def noted_scripts(monkeypatch: pytest.MonkeyPatch, host: Host) -> list[Script]:
+    """Return a list to which each script that the host runs from now on is added."""
+    scripts: list[Script] = []
+    run = host.redis.run
+
+    def noted(script: Script, bucket: bytes, *arguments: Any, then: Callable[[Any], None]) -> None:
+        scripts.append(script)
+        run(script, bucket, *arguments, then=then)
+
+    monkeypatch.setattr(host.redis, "run", noted)
+    return scripts
+
+
+async def lose_all_but_one(host: Host, members: list[Client]) -> None:
+    """Cut a host off Redis, and let all members but the first leave meanwhile."""
+    host.relay.cut()
+    while host.redis.up:  # noqa: ASYNC110 - the test's own wait
+        await asyncio.sleep(0)
+    for member in members[1:]:
+        leave(member, ROOM)
 
 
 async def present(cluster: RedisCluster, host: Host) -> set[str]:
@@ -69,14 +100,7 @@ async def test_nobody_is_told_of_members_who_are_stated_again(monkeypatch: pytes
 @pytest.mark.interpreted
 async def test_the_former_node_s_members_leave_in_parts_too(monkeypatch: pytest.MonkeyPatch) -> None:
     async with stating_in_parts(monkeypatch) as (cluster, host, watcher, _):
-        scripts: list[Script] = []
-        run = host.redis.run
-
-        def noted(script: Script, bucket: bytes, *arguments: Any, then: Callable[[Any], None]) -> None:
-            scripts.append(script)
-            run(script, bucket, *arguments, then=then)
-
-        monkeypatch.setattr(host.redis, "run", noted)
+        scripts = noted_scripts(monkeypatch, host)
         await back(cluster, host)
 
         of_former = [script for script in scripts if script in (LEAVE_SOME, SYNC_REST)]
@@ -144,3 +168,56 @@ async def test_a_channel_that_is_left_and_subscribed_again_meanwhile_is_stated_o
 
         assert names(watcher) == [*[REMOVED] * MEMBERS, ADDED]
         assert host.redis.connects == 2
+
+
+@pytest.mark.interpreted
+async def test_a_host_that_is_back_with_few_members_has_the_others_removed_in_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with large_channel(monkeypatch) as (cluster, host, watcher, members):
+        scripts = noted_scripts(monkeypatch, host)
+        await lose_all_but_one(host, members)
+        await back(cluster, host)
+
+        statements = [script for script in scripts if script in (SYNC, LEAVE_SOME, SYNC_REST)]
+        assert statements == [SYNC, *[LEAVE_SOME] * (MEMBERS // 2 + 1), SYNC_REST]
+        assert names(watcher) == [REMOVED] * (MEMBERS - 1)
+        assert await present(cluster, host) == {"watcher", "user-0"}
+
+
+@pytest.mark.interpreted
+async def test_who_has_left_and_come_back_on_another_host_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with large_channel(monkeypatch) as (cluster, host, watcher, members):
+        first = cluster.nodes[0]
+        elsewhere = [await cluster.connect(first) for _ in range(3)]
+        await lose_all_but_one(host, members)
+        for number, client in enumerate(elsewhere, 1):
+            client.ask(ROOM, {"user_id": f"user-{number}"})
+        first.turn()
+        await cluster._hosts[first].ping()
+        await back(cluster, host)
+
+        assert names(watcher) == [REMOVED] * (MEMBERS - 4)
+        assert await present(cluster, host) == {"watcher", *(f"user-{number}" for number in range(4))}
+
+
+@pytest.mark.interpreted
+async def test_redis_that_is_lost_while_the_others_are_removed_is_told_everything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with large_channel(monkeypatch) as (cluster, host, watcher, members):
+        scripts = noted_scripts(monkeypatch, host)
+        await lose_all_but_one(host, members)
+        while scripts.count(LEAVE_SOME) < 2:
+            assert not host.registry.reaches_all, "stated at once"
+            await asyncio.sleep(0)
+        host.relay.cut()
+        while host.redis.up:  # noqa: ASYNC110 - the test's own wait
+            await asyncio.sleep(0)
+        await back(cluster, host)
+        while len(await present(cluster, host)) > 2:  # the first node is removed in the background
+            await cluster.settle()
+
+        assert names(watcher) == [REMOVED] * (MEMBERS - 1)
+        assert await present(cluster, host) == {"watcher", "user-0"}
+        assert host.redis.connects == 3

@@ -38,25 +38,10 @@ class MemberStatements:
         ``announce`` is the script's argument ANNOUNCE. Presence channels, which alone have members, announce no count.
         """
         left, node, former = dict.fromkeys(user_ids), self._redis.node, self._redis.former_node
-        if len(left) <= MEMBERS_AT_ONCE:
-            self._left.pop(channel, None)
-            stated = (channel.name, channel.stated_count, former)
-            self._redis.run(SYNC, channel.bucket, announce, *stated, *_blobs(channel, left), then=then)
-            return
-        self._left[channel] = left
 
         def is_under_way() -> bool:
             """Return whether the rest may follow: else the channel is closed, or Redis is back and told anew."""
             return self._redis.node == node and channel.is_wanted
-
-        def parts() -> Iterator[list[str]]:
-            while left and is_under_way():
-                yield [*islice(left, MEMBERS_AT_ONCE)]
-
-        def end() -> None:
-            if self._left.get(channel) is left:
-                del self._left[channel]
-            go_on([MEMBERS_AT_ONCE if former else 0, []])
 
         def go_on(answer: Any) -> None:
             """Remove the former node's users, some with each answer of Redis, then read the channel."""
@@ -71,6 +56,27 @@ class MemberStatements:
             else:
                 stated = (channel.name, channel.stated_count, former)
                 self._redis.run(SYNC_REST, channel.bucket, SILENTLY, *stated, then=then)
+
+        def synced(answer: Any) -> None:
+            """Hand the answer on, unless the former node has so many users that they leave one part after the other."""
+            has_more = isinstance(answer, list) and len(answer) == 2
+            (go_on if has_more else then)(answer)
+
+        if len(left) <= MEMBERS_AT_ONCE:
+            self._left.pop(channel, None)
+            stated = (channel.name, channel.stated_count, former, MEMBERS_AT_ONCE)
+            self._redis.run(SYNC, channel.bucket, announce, *stated, *_blobs(channel, left), then=synced)
+            return
+        self._left[channel] = left
+
+        def parts() -> Iterator[list[str]]:
+            while left and is_under_way():
+                yield [*islice(left, MEMBERS_AT_ONCE)]
+
+        def end() -> None:
+            if self._left.get(channel) is left:
+                del self._left[channel]
+            go_on([MEMBERS_AT_ONCE if former else 0, []])
 
         state = partial(self._state, channel, left)
         state([*islice(left, MEMBERS_AT_ONCE)])

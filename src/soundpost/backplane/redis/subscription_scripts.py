@@ -64,26 +64,31 @@ return {redis.call('GET', last), version_of(channel), changes, members, redis.ca
 
 SYNC: Final = Script(
     """
-local tell, channel, number, former = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local tell, channel, number, former, most = ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
 local stated = {}
-for i = 7, #ARGV, 2 do stated[ARGV[i]] = true end
+for i = 8, #ARGV, 2 do stated[ARGV[i]] = true end
 -- Stated for the node that this host was before: both together are one change.
 local before = former ~= '' and redis.call('HGET', base .. 'share:' .. former, channel)
 count(node, channel, number, before and '0' or tell)
 for _, user in ipairs(redis.call('SMEMBERS', base .. 'users:' .. node .. ':' .. channel)) do
   if not stated[user] then leave(node, channel, user) end
 end
-for i = 7, #ARGV, 2 do enter(node, channel, ARGV[i], ARGV[i + 1]) end
-if before then count(former, channel, 0, before == number and '0' or tell) end
+for i = 8, #ARGV, 2 do enter(node, channel, ARGV[i], ARGV[i + 1]) end
+if before then
+  if redis.call('SCARD', base .. 'users:' .. former .. ':' .. channel) > most then return {most, changes} end
+  count(former, channel, 0, before == number and '0' or tell)
+end
 """
     + _READ_CHANNEL
 )
 """State all that the node has of a channel, and read the channel.
 
-Arguments: ANNOUNCE CHANNEL NUMBER FORMER (USER BLOB)…. FORMER: the node that this host was before, whose users are no
-members by that any more; or empty.
+Arguments: ANNOUNCE CHANNEL NUMBER FORMER MOST (USER BLOB)…. FORMER: the node that this host was before, whose users are
+no members by that any more; or empty.
 
-Answer: last event, version, changes, members, milliseconds that the last event is still kept."""
+Answer: last event, version, changes, members, milliseconds that the last event is still kept. If FORMER has more than
+MOST users, none of them is removed, and the answer is MOST and changes; :data:`LEAVE_SOME` and :data:`SYNC_REST` must
+follow."""
 
 SYNC_MEMBERS: Final = Script("""
 local tell, channel, number = ARGV[3], ARGV[4], ARGV[5]
