@@ -40,7 +40,8 @@ def publish(
         app.deliver(channel, messages.event(event, channel, data), except_socket_id)
         return
     event_id = next(node.event_ids) if _is_kept(app, channel, ephemeral) else None
-    outgoing = _outgoing(channel, event, data, except_socket_id, ephemeral, event_id, key_id if event_id else None)
+    frame = messages.event(event, channel, data)
+    outgoing = _outgoing(channel, frame, except_socket_id, ephemeral, event_id, key_id if event_id else None)
     node.peers.publish(app.id, outgoing)
     if node.observers:
         _notify_observers(app, (outgoing,))
@@ -57,21 +58,22 @@ def publish_once(
     Each event has the arguments of :func:`publish`.
     """
     arguments = list(events)
+    frames = [messages.event(event, channel, data) for channel, event, data, _, _, _ in arguments]
     outgoing: list[OutgoingEvent] = []
     groups: list[ChannelEvents] = []
     if app.history_rules and any(_is_kept(app, each[0], each[4]) for each in arguments):
-        for index, (channel, event, data, except_socket_id, ephemeral, key_id) in enumerate(arguments):
-            made = _outgoing(channel, event, data, except_socket_id, ephemeral, None, None)
+        for index, (channel, _, _, except_socket_id, ephemeral, key_id) in enumerate(arguments):
+            made = _outgoing(channel, frames[index], except_socket_id, ephemeral, None, None)
             if _is_kept(app, channel, ephemeral):
                 made = replace(made, id=_id_of(key, index), repeatable=True, repeated=key.repeated, key_id=key_id)
             outgoing.append(made)
     else:
-        groups = _by_channel(arguments)
-    note = partial(_note, app, arguments, outgoing, then)
+        groups = _by_channel(arguments, frames)
+    note = partial(_note, app, arguments, frames, outgoing, then)
     app.node.peers.publish_once(app.settings.id, key, outgoing, groups, note)
 
 
-def _by_channel(events: list[EventArguments]) -> list[ChannelEvents]:
+def _by_channel(events: list[EventArguments], frames: list[bytes]) -> list[ChannelEvents]:
     """Return events that no history keeps by channel; the events of each channel stay in their order.
 
     Measured for a batch of 1,000 events to one channel, with two workers: 7.7 µs of CPU for each event in the parent
@@ -79,18 +81,19 @@ def _by_channel(events: list[EventArguments]) -> list[ChannelEvents]:
     """
     groups: list[ChannelEvents] = []
     last: dict[str, tuple[list[bytes], str | None, bool]] = {}
-    for channel, event, data, except_socket_id, ephemeral, _ in events:
+    for (channel, _, _, except_socket_id, ephemeral, _), frame in zip(events, frames, strict=True):
         group = last.get(channel)
         if group is None or group[1] != except_socket_id or group[2] != ephemeral:
             group = last[channel] = [], except_socket_id, ephemeral
             groups.append(ChannelEvents(channel, group[0], except_socket_id, _is_cache(channel), ephemeral))
-        group[0].append(messages.event(event, channel, data))
+        group[0].append(frame)
     return groups
 
 
 def _note(
     app: App,
     arguments: list[EventArguments],
+    frames: list[bytes],
     outgoing: list[OutgoingEvent],
     then: Callable[[Reception], None],
     reception: Reception,
@@ -98,7 +101,11 @@ def _note(
     if reception == "new":
         app.figures.events += len(arguments)
         if app.node.observers:
-            _notify_observers(app, outgoing or [_outgoing(*each[:5], None, None) for each in arguments])
+            outgoing = outgoing or [
+                _outgoing(channel, frame, except_socket_id, ephemeral, None, None)
+                for (channel, _, _, except_socket_id, ephemeral, _), frame in zip(arguments, frames, strict=True)
+            ]
+            _notify_observers(app, outgoing)
     then(reception)
 
 
@@ -110,14 +117,12 @@ def _notify_observers(app: App, events: Iterable[OutgoingEvent]) -> None:
 
 def _outgoing(
     channel: str,
-    event: str,
-    data: str,
+    frame: bytes,
     except_socket_id: str | None,
     ephemeral: bool,
     event_id: str | None,
     key_id: str | None,
 ) -> OutgoingEvent:
-    frame = messages.event(event, channel, data)
     # By position: keywords take 0.2 µs more.
     return OutgoingEvent(
         channel, frame, except_socket_id, _is_cache(channel), event_id, False, ephemeral, False, key_id

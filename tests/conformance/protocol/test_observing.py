@@ -228,6 +228,30 @@ def test_a_request_that_is_sent_again_is_published_once(recorder: Recorder) -> N
     assert recorder.calls == [("event_published", "room", "e")]
 
 
+def test_the_events_of_a_batch_are_told_in_its_order_with_the_frames_that_are_sent() -> None:
+    class Frames(Observer):
+        def __init__(self) -> None:
+            self.queued: dict[int, bytes] = {}
+            self.published: list[OutgoingEvent] = []
+
+        def event_published(self, app: App, event: OutgoingEvent) -> None:
+            self.published.append(event)
+
+        def event_queued(self, channel: Channel, frame: bytes, recipients: int) -> None:
+            self.queued[id(frame)] = frame
+
+    observer = Frames()
+    stage = Stage(observers=[observer])
+    for channel in ("room", "hall"):
+        stage.connect().join(channel)
+    batch = [(channel, "e", "{}", None, False, None) for channel in ("room", "hall", "room")]
+    publish_once(stage.app, IdempotencyKey("k", "digest"), batch, lambda _: None)
+    stage.turn()
+
+    assert [event.channel for event in observer.published] == ["room", "hall", "room"]
+    assert {id(event.frame) for event in observer.published} == set(observer.queued), "each is encoded once"
+
+
 def test_all_observers_are_called() -> None:
     first, second = Recorder(), Recorder()
     stage = Stage(observers=[first, second])
