@@ -12,8 +12,8 @@ import contextlib
 import logging
 import os
 import random
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, TypeVar
 
 import hiredis
 
@@ -39,6 +39,8 @@ from soundpost.backplane.redis.servers import RedisError, Servers
 from soundpost.backplane.redis.topic_messages import hello
 
 log = logging.getLogger("soundpost.redis")
+
+T = TypeVar("T")
 
 BEAT_PERIOD: Final = 2.0
 """Seconds between two renewals of this node's lease."""
@@ -199,8 +201,7 @@ class Redis(BucketCommands):
                     raise ConnectionError(_TAKEN_FOR_DEAD)
                 if stating.done():
                     return stating.result()
-                async with asyncio.timeout(self.command_timeout):
-                    await self.leases.register()
+                await self._in_time(self.leases.register())
                 registered = self._loop.time()
         finally:
             stating.cancel()
@@ -220,9 +221,8 @@ class Redis(BucketCommands):
         since, deadline, flows, beats = 0, self._loop.time() + PEERS_TIMEOUT, False, 0
         while True:
             try:
-                async with asyncio.timeout(self.command_timeout):
-                    is_new, now, living = await self.leases.beat()
-                    self._beaten = now, self._loop.time()
+                is_new, now, living = await self._in_time(self.leases.beat())
+                self._beaten = now, self._loop.time()
             except TimeoutError:
                 self.is_silent = True
                 return f"no answer for {self.command_timeout:.0f} s"
@@ -244,6 +244,22 @@ class Redis(BucketCommands):
                 async with asyncio.timeout(BEAT_PERIOD if flows else 0.1):
                     await self._lost.wait()
                     return self._fault or "the connection was lost"
+
+    async def _in_time(self, asked: Coroutine[Any, Any, T]) -> T:
+        """Return what was asked for. Raise TimeoutError if it has not come within :attr:`command_timeout`.
+
+        There are two waits, as this process may stand still in one of them: the machine is paused, or very busy. What
+        Redis has answered meanwhile is still to be read, and Redis is not to be taken for silent.
+        """
+        task = asyncio.ensure_future(asked)
+        try:
+            for _ in range(2):
+                await asyncio.wait((task,), timeout=self.command_timeout / 2)
+                if task.done():
+                    return task.result()
+        finally:
+            task.cancel()
+        raise TimeoutError
 
     # From the connections
 
