@@ -22,6 +22,7 @@ from soundpost.backplane.redis.grace_scripts import LINGER
 from soundpost.core.member import Member
 from soundpost.core.peers import UsersQuery
 from soundpost.wire import codes
+from support.standing_still import stand_still
 
 ROOM = "presence-room"
 
@@ -153,6 +154,21 @@ async def test_a_grace_that_began_without_redis_ends_once() -> None:
         assert await removed_in_the_end(cluster, watcher) == [REMOVED]
         assert (names(watcher), names(near)) == ([], [REMOVED])
         assert len(await cluster.ask(first, UsersQuery("1", ROOM))) == 2
+
+
+async def test_a_host_that_stands_still_while_it_stops_takes_everything_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with two_hosts() as (cluster, first, host):
+        await cluster.join(host.stage, ROOM, user="ann")
+        redis, node = cluster._hosts[first].redis, host.redis.node
+
+        stopped = asyncio.ensure_future(cluster.retire(host.stage))
+        await asyncio.sleep(0)
+        stand_still(monkeypatch, host.redis.command_timeout)
+        await stopped
+
+        nodes = redis.tag(CONTROL) + b":nodes"
+        assert await redis.ask(CONTROL, "ZSCORE", nodes, node) is None
+        assert len(await cluster.ask(first, UsersQuery("1", ROOM))) == 1, "ann has her grace"
 
 
 async def test_nothing_of_a_grace_stays_in_redis() -> None:

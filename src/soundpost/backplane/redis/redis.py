@@ -156,10 +156,12 @@ class Redis(BucketCommands):
         """
         if self.up:
             with contextlib.suppress(ConnectionError, TimeoutError, hiredis.ReplyError):
-                async with asyncio.timeout(self.command_timeout):
-                    await self.graces.begin_all(self._stated_buckets)
-                    await self.leases.remove_at_once(self.node, self._stated_buckets)
+                await self._in_time(self._take_back())
         self.drop()
+
+    async def _take_back(self) -> None:
+        await self.graces.begin_all(self._stated_buckets)
+        await self.leases.remove_at_once(self.node, self._stated_buckets)
 
     async def _connect(self) -> None:
         """Connect as a new node. Raise RedisError, ConnectionError, TimeoutError or hiredis.ReplyError."""
