@@ -47,7 +47,7 @@ ways = pytest.mark.parametrize("restart", [by_command, by_signal])
 def test_clients_are_sent_away_and_back_at_once_and_nobody_is_refused(
     server: Operated, restart: Callable[[Operated], None]
 ) -> None:
-    server.configure(apps=[DEFAULT_APP, SECOND])
+    server.configure(PATIENT, [DEFAULT_APP, SECOND])
     with guests(server.port, "room", 5) as invited, Knocking(server.port) as knocking:
         assert server.refusal(SECOND) == 4001
         for times in range(1, 3):
