@@ -236,6 +236,17 @@ async def test_nobody_is_to_get_what_was_refused(sh: Shell) -> None:
     assert report.deliveries.received == report.deliveries.expected == 4 * report.publishing.published
 
 
+async def test_what_comes_without_confirmation_does_not_make_up_for_what_is_lost(sh: Shell) -> None:
+    async with serving(LossyServer(deny=frozenset({1, 4}), lose=frozenset({2}))) as server:
+        options = ("--connections", "4", "--duration", "1", "--rate", "10", "--publishers", "1", "--json", "-")
+        done = await asyncio.to_thread(sh.run, "bench", *address(server.port), *options)
+        report = report_in(done.stdout)
+    assert done.returncode == 1
+    deliveries = report.deliveries
+    assert deliveries.expected == 4 * report.publishing.published
+    assert (deliveries.received, deliveries.lost) == (deliveries.expected - 4, 4)
+
+
 def test_a_server_that_dies_ends_the_run_with_its_errors(sh: Shell) -> None:
     with running_server(workers=1) as server:
         options = ("--connections", "20", "--duration", "600", "--json", "-")

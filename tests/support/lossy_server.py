@@ -21,8 +21,9 @@ _AFTER_SUBSCRIPTION: Final = b"subscribed"
 
 class LossyServer:
     """``port`` on 127.0.0.1. Of all events, numbered from 0, each connection misses those in ``lose``, gets those in
-    ``double`` twice, and those in ``swap`` after the next one. ``refuse`` are answered 503 and delivered to nobody.
-    Connections after the first ``greets`` are accepted, but never get a hello."""
+    ``double`` twice, and those in ``swap`` after the next one. ``refuse`` are answered 503 and delivered to nobody,
+    ``deny`` are answered 503 and delivered. Connections after the first ``greets`` are accepted, but never get a hello.
+    """
 
     def __init__(
         self,
@@ -31,6 +32,7 @@ class LossyServer:
         double: frozenset[int] = frozenset(),
         swap: frozenset[int] = frozenset(),
         refuse: frozenset[int] = frozenset(),
+        deny: frozenset[int] = frozenset(),
         greets: int = 1_000,
     ) -> None:
         self.port = 0
@@ -39,7 +41,7 @@ class LossyServer:
         self.subscribed = 0
         """Connections that have read that they are subscribed: they have answered the ping that came with it."""
         self._greets = greets
-        self._lose, self._double, self._swap, self._refuse = lose, double, swap, refuse
+        self._lose, self._double, self._swap, self._refuse, self._deny = lose, double, swap, refuse, deny
         self._subscribers: dict[str, list[asyncio.StreamWriter]] = {}
         self._held = b""
 
@@ -105,7 +107,7 @@ class LossyServer:
             subscriber.write(data[:7])
             await asyncio.sleep(0)
             subscriber.write(data[7:])
-        return b"200 OK"
+        return b"503 Service Unavailable" if number in self._deny else b"200 OK"
 
 
 def _in_fragments(frame: bytes) -> bytes:

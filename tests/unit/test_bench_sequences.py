@@ -54,6 +54,12 @@ def test_nobody_is_to_expect_what_the_server_has_not_confirmed() -> None:
     assert sequences.missing_at_end(0, 6, {1, 4}) == 1
 
 
+def test_which_events_have_come() -> None:
+    sequences = after(0, 3, 1)
+    assert [number for number in range(6) if sequences.has(0, number)] == [0, 1, 3]
+    assert not sequences.has(7, 0)
+
+
 def test_streams_are_counted_apart() -> None:
     sequences = after(0, 1)
     sequences.add(5, 1, second=0)

@@ -7,6 +7,7 @@ import random
 import socket
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit
@@ -102,14 +103,24 @@ class Receivers:
             unconfirmed.setdefault(stream, set()).add(number)
         stable = [client for client in self._clients.values() if not client.passing]
         numbered = sum(sum(accounts[client.channel].values()) for client in stable)
-        refused = sum(
-            number < accounts[client.channel].get(stream, 0)
+        refused = [
+            (client, stream, number)
             for client in stable
             for stream, number in finish.unconfirmed
-            if stream in accounts[client.channel]
-        )
+            if number < accounts[client.channel].get(stream, 0)
+        ]
+
+        def received() -> int:
+            """Return how many of the expected events have come: without those that the server has not confirmed."""
+            return self._tally.received - sum(
+                client.sequences.has(stream, number) for client, stream, number in refused
+            )
+
+        expected = numbered - len(refused)
         notices = sum(finish.notices[self._settings.channel_of(client.number)] for client in stable)
-        await self._drain(stable, numbered - refused, notices, finish.idle_limit)
+        await self._drain(
+            stable, lambda: self._tally.received >= expected and received() >= expected, notices, finish.idle_limit
+        )
         self._cpu.drained()
         seconds = max(1, round(self._settings.duration), len(self._tally.seconds))
         lost = self._tally.finish(self._clients.values(), accounts, unconfirmed, seconds - 1)
@@ -120,8 +131,8 @@ class Receivers:
             reconnected=self._reconnected,
             connect_time=self._connect_time,
             subscribe=self._subscribe,
-            expected=numbered - refused,
-            received=self._tally.received,
+            expected=expected,
+            received=received(),
             passing=self._tally.passing,
             lost=lost,
             duplicates=self._tally.duplicates,
@@ -145,13 +156,15 @@ class Receivers:
             for channel in range(settings.channels)
         }
 
-    async def _drain(self, stable: list[BenchClient], events: int, notices: int, idle_limit: float) -> None:
+    async def _drain(
+        self, stable: list[BenchClient], has_all_events: Callable[[], bool], notices: int, idle_limit: float
+    ) -> None:
         """Wait until all has arrived, or nothing has for ``idle_limit`` seconds; DRAIN_LIMIT at most."""
         end = time.monotonic() + DRAIN_LIMIT
         before, deadline = -1, 0.0
         while (now := time.monotonic()) < end:
             received = sum(client.notices for client in stable)
-            if self._tally.received >= events and self._tally.pongs >= self._tally.pings and received >= notices:
+            if self._tally.pongs >= self._tally.pings and received >= notices and has_all_events():
                 return
             if not any(client.is_open for client in self._clients.values()):
                 return

@@ -50,6 +50,10 @@ class Sequences:
         self.received += 1
         return True
 
+    def has(self, stream: Stream, number: int) -> bool:
+        """Return whether an event has come, as far as it is not in a gap that is lost for good."""
+        return number < self._next.get(stream, 0) and (stream, number) not in self._missing
+
     def _skip(self, stream: Stream, first: int, number: int, second: int) -> None:
         start = max(first, number - _MAX_MISSING)
         self._given_up[second] += start - first
