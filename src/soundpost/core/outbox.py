@@ -245,15 +245,30 @@ class Outbox:
         self._until, self._left = until, self.at_once if until is None else 0
         channels, self._channels = self._channels, []
         waiting, self._waiting = self._waiting, []
-        for channel in channels:
-            channel.flush()
+        try:
+            for channel in channels:
+                channel.flush()
+        except BaseException:
+            # The fault of one channel silences no other: those that are flushed have nothing queued any more.
+            self._channels[:0] = channels
+            self._waiting[:0] = waiting
+            if not self._is_scheduled:
+                self._schedule()
+            raise
         is_large = self._until is not None or self._left <= self.at_once // 2
         self._answers = len(waiting) if is_large else 0
         if self._unsent:
             self._unsent.extend(waiting)
             return
-        for callback in waiting:
-            callback()
+        rest = iter(waiting)
+        try:
+            for callback in rest:
+                callback()
+        except BaseException:
+            self._unsent.extend(rest)
+            if not self._is_scheduled:
+                self._schedule()
+            raise
 
     def _send_unsent(self, until: float) -> None:
         self._until = until

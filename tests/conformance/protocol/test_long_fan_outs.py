@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from functools import partial
 
 import pytest
 
@@ -213,6 +214,54 @@ def test_everything_leaves_at_once_where_it_must(stage: SlowStage) -> None:
     stage.node.outbox.flush()
 
     assert [got(client) for client in clients] == [["a", "b"]] * 5
+
+
+class FaultError(Exception):
+    """Fault that nobody expects."""
+
+
+def test_the_fault_of_one_channel_silences_no_other_and_leaves_no_publisher_without_answer() -> None:
+    faults = [FaultError()]
+
+    def deliver(connections: Iterable[Connection], data: bytes) -> None:
+        if b"broken" in data and faults:
+            raise faults.pop()
+        write_each(connections, data)
+
+    stage = Stage(deliver=deliver)
+    client = stage.connect().join("broken", "well")
+    answers: list[str] = []
+    for channel in ("broken", "well"):
+        stage.publish(channel, "a")
+        stage.node.outbox.after_flush(partial(answers.append, channel))
+    with pytest.raises(FaultError):
+        stage.turn()
+    stage.turn()
+    assert [message["channel"] for message in client.read()] == ["well"]
+    assert answers == ["broken", "well"]
+
+    stage.publish("broken", "b")
+    stage.publish("well", "b")
+
+    assert [message["channel"] for message in client.read()] == ["broken", "well"]
+
+
+def test_the_fault_of_an_answer_keeps_no_other_publisher_waiting() -> None:
+    def fail() -> None:
+        raise FaultError
+
+    stage = Stage()
+    client = stage.connect().join("room")
+    answers: list[str] = []
+    stage.publish("room", "a")
+    stage.node.outbox.after_flush(fail)
+    stage.node.outbox.after_flush(partial(answers.append, "b"))
+    with pytest.raises(FaultError):
+        stage.turn()
+    stage.turn()
+
+    assert [message["event"] for message in client.read()] == ["a"]
+    assert answers == ["b"]
 
 
 def test_random_slices_give_everybody_exactly_what_was_meant_for_it(stage: SlowStage) -> None:
