@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 _AT_ONCE: Final = 500
-"""Number of connections closed in one loop turn: some 5 ms."""
+"""Number of connections closed in one loop turn, which takes some 5 ms."""
 
 
 class App:
@@ -42,9 +42,9 @@ class App:
         self.counted_addresses: dict[str, str] = {}
         """Address under which a connection is counted, by socket id, if the app has ``max_connections_per_ip``."""
         self.origins: dict[str, Origin] = {}
-        """Origin of each connection, by socket id, if an endpoint is told of connections."""
+        """Origin of each connection, by socket id. Empty if no webhook endpoint gets events about connections."""
         self.replay_allowances = ReplayAllowances()
-        """Bytes of missed events that each address of clients may still be sent."""
+        """Allowance of each client address: bytes of missed events that the server still sends to its clients."""
         self.channels: dict[str, Channel] = {}
         """Channels by name that have subscribers on this node, or pending ones."""
         self.users: dict[str, set[Connection]] = {}
@@ -64,13 +64,13 @@ class App:
         self.configure(settings)
 
     def configure(self, settings: AppSettings) -> None:
-        """Serve with these settings from now on."""
+        """Use new settings from now on."""
         self.settings, self.closed_with = settings, None
         self.history_rules = HistoryRules(settings.history)
         self.reports = settings.reports
         """Names of the events that any endpoint of the app wants; see :mod:`.reports`."""
-        # What every publish, connect or message needs, kept here: compiled code reads an attribute of the settings much
-        # slower.
+        # Copies of the settings that every publish, connection or message needs. Compiled code reads an attribute of
+        # the settings object much more slowly.
         self.enabled = settings.enabled
         self.ping_after = liveness.ping_after(settings)
         self.activity_timeout = settings.activity_timeout
@@ -106,7 +106,7 @@ class App:
     def deliver(self, channel: str, frame: bytes, except_socket_id: str | None, kept: bool = False) -> None:
         """Deliver an event to the channel's subscribers on this node, except one socket."""
         found = self.channels.get(channel)
-        if found is not None and len(found.subscribers):  # quicker than asking for the truth of them
+        if found is not None and len(found.subscribers):  # quicker than a test of the object itself
             found.queue(frame, () if except_socket_id is None else self.connections_of(except_socket_id), kept)
 
     def forget_if_empty(self, channel: Channel) -> None:
@@ -115,7 +115,7 @@ class App:
             self.channels.pop(channel.name, None)
 
     def end_unauthorized(self, now: float) -> None:
-        """Close connections that are still unauthorized after ``authorization_timeout`` seconds, some at a time."""
+        """Close connections unauthorized for longer than ``authorization_timeout`` seconds, at most 500 in a call."""
         limit = self.settings.authorization_timeout
         if limit is None:
             self.unauthorized.clear()

@@ -39,7 +39,7 @@ class RateLimiting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     decay_seconds: Positive = 60
     """Length of the window in seconds."""
     terminate_on_limit: bool = False
-    """Close the connection with 4100, after which the client may come back, instead of refusing the message."""
+    """Close the connection with 4100 instead of refusing the message. The client can connect again after 4100."""
 
 
 class HistorySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,7 +63,7 @@ class HistorySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[[apps.webhooks]]``: an endpoint of the application, and what it is told."""
+    """``[[apps.webhooks]]``: an endpoint of the application, and the events that it gets."""
 
     url: Text
     """The ``http://`` or ``https://`` address that events are sent to."""
@@ -72,7 +72,7 @@ class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     channels: Annotated[tuple[Text, ...], Meta(min_length=1)] = ("*",)
     """Patterns of channel names; ``*`` stands for any characters. Events of no channel are sent in any case."""
     headers: dict[str, str] = {}
-    """Headers of each request, beside those of Pusher."""
+    """Headers that each request has in addition to those of Pusher."""
     batch_size: Annotated[int, Meta(ge=1, le=1_000)] = 20
     """Largest number of events in one request. Events that come while a request is under way wait for the next one."""
     timeout: Positive = 10
@@ -101,7 +101,7 @@ class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 raise ConfigurationError(f"channels: {fault}")
 
     def _useless_pattern(self, pattern: str) -> str | None:
-        """Return why a pattern lets none of the events through that it is for; None if it is of use, or for none."""
+        """Return the reason why a pattern matches no channel of the endpoint's events; None if it can match one."""
         faults = [useless_pattern(name, pattern) for name in self.events if name not in MORE_EVENTS]
         return f"{pattern!r}: {faults[0]}" if faults and all(faults) else None
 
@@ -129,7 +129,7 @@ class AppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Hosts (``example.com``, ``*.example.com``) or whole origins (``https://example.com:8443``), see
     :mod:`soundpost.wire.origins`."""
     allow_missing_origin: bool = False
-    """Let clients that send no Origin (not browsers) past a restricting ``allowed_origins``."""
+    """Admit clients that send no Origin (programs other than browsers), even if ``allowed_origins`` lists origins."""
     ping_interval: Positive = 60
     """Seconds of silence after which the server pings a client; ``activity_timeout`` if that is shorter."""
     activity_timeout: Positive = 30
@@ -141,7 +141,8 @@ class AppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     max_replays_per_ip: Positive = 268_435_456
     """Bytes of missed events in a minute to all clients of one address (IPv6: one /64), from one process."""
     max_message_size: Positive = 16_384
-    """Largest message from a client. A larger one is refused; one of over four times the size closes with 1009."""
+    """Bytes of the largest message from a client. A larger one is refused; one of over four times the size closes
+    the connection with 1009."""
     accept_client_events_from: Literal["members", "none"] = "members"
     """Senders of client events: ``members`` for all subscribers of the channel, ``none`` for nobody."""
     subscription_count: bool = False
@@ -165,7 +166,7 @@ class AppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Largest number of events in a batch of a publisher that asks for large batches (``X-Soundpost-Batch``)."""
     max_presence_members: Positive = 100
     presence_grace: Annotated[int, Meta(ge=0, le=MAX_NUMBER)] = 0
-    """Seconds that a member stays after its connection was lost; nobody is told if the user is back by then.
+    """Seconds that a member stays after its connection was lost. If the user is back within them, nobody is told.
 
     After a close by the server with 4100 or 4200 it is 10 s at least.
     """
@@ -180,13 +181,13 @@ class AppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     max_output_buffer: Positive = 1_048_576
     """Bytes that may wait for one slow client; beyond them the connection is closed with 4100."""
     history: tuple[HistorySettings, ...] = ()
-    """Channels that keep their last events, by patterns of their names. Without an entry no channel does."""
+    """Channels that keep their last events, by patterns of their names. Without an entry no channel keeps events."""
     max_history_size: Positive | None = None
     """Bytes of all kept events of the app in one process; beyond them the oldest are forgotten. None: only the limit
     of the process counts."""
 
     webhooks: tuple[WebhookSettings, ...] = ()
-    """Endpoints of the application that are told what happens on the server."""
+    """Webhook endpoints of the application: addresses that get events of the server."""
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError for an origin that no page can have."""

@@ -24,9 +24,10 @@ MAX_WRITE: Final = 65_536
 _BEGINNING: Final = 80
 """Bytes of a frame that are kept for its event's name."""
 _FEW: Final = 8
-"""Subscribers of whom each is looked at before a frame is sent, as that takes less than to set some aside."""
+"""Largest number of subscribers that are checked one by one before a frame is sent. In a larger channel it takes
+less time to remove the excluded subscribers for the moment of the write."""
 _INTERNAL: Final = b"pusher_internal:"
-"""Beginning of the names of events that are the server's own."""
+"""Prefix of the names of the server's own events."""
 
 
 class Channel:
@@ -55,7 +56,7 @@ class Channel:
         self.name = name
         self.kind = kind
         self.last_event = b""
-        """Beginning of the frame of the last event of an application or a client that subscribers were sent."""
+        """First bytes of the frame of the last event that an application or a client sent to the subscribers."""
         self.last_event_at = 0.0
         """Time of that event, in seconds since 1970; 0 if there was none."""
         self.subscribers = Subscribers()
@@ -70,13 +71,13 @@ class Channel:
         self._compressing = 0  # number of subscribers that take compressed frames
         self._pending: list[bytes] | None = None
         self._kept: list[int] | None = None  # indexes of the pending frames that the history has
-        # Connections that do not get all pending frames: the index of the first frame that is for them,
-        # then the indexes of later ones that are not.
+        # Connections that do not get all pending frames. Value: the index of the first frame that they get, then the
+        # indexes of later frames that they do not get.
         self._partial: dict[Connection, list[int]] | None = None
         self._gathered: GatheredNotices | None = None
 
     def add(self, connection: Connection, user_id: str | None) -> None:
-        """Add a subscriber, who does not get the frames queued before."""
+        """Add a subscriber. The subscriber does not get frames that were queued before."""
         self.subscribers[connection] = user_id
         self.app.figures.subscribed += 1
         if user_id is not None:
@@ -88,7 +89,7 @@ class Channel:
             self._gathered.add_newcomer(connection)
 
     def remove(self, connection: Connection) -> str | None:
-        """Remove a subscriber, who is sent nothing more; return its user id."""
+        """Remove a subscriber, which gets no more frames; return its user id."""
         app = self.app
         app.node.outbox.leave(self, connection)
         self._compressing -= connection.takes_compressed
@@ -118,7 +119,7 @@ class Channel:
         A frame that the history has (``kept``) does not go to subscribers that still read the history.
         """
         if self._gathered is not None:
-            self.send_gathered()  # an event stays behind the notices of those who came before it
+            self.send_gathered()  # the event must not overtake notices of members who joined before it
         pending = self._pending
         if pending is None:
             pending = self._pending = []
@@ -164,11 +165,11 @@ class Channel:
 
     @property
     def has_one_reader(self) -> bool:
-        """True if no more than one subscriber gets the queued frames, those of the other."""
+        """True if at most one subscriber gets the queued frames, when another subscriber has sent them."""
         return len(self.subscribers) <= 2
 
     def gets_last(self, connection: Connection) -> bool:
-        """Return whether a connection gets the frame that was queued last."""
+        """Return True if a connection gets the frame that was queued last."""
         if connection not in self.subscribers:
             return False
         part = None if self._partial is None else self._partial.get(connection)
@@ -178,19 +179,19 @@ class Channel:
         return part[0] <= last and last not in part[1:]
 
     def skip_kept(self, connection: Connection) -> None:
-        """Do not send a subscriber the queued frames that the history has: it has read them there."""
+        """Remove queued frames for one subscriber that has read the same events in the history."""
         if self._kept:
             self._partly().setdefault(connection, [0]).extend(self._kept)
 
     def _skip_kept_for(self, readers: Iterable[Connection]) -> None:
-        """Do not send subscribers that still read the history the queued frames that it has."""
+        """Remove queued frames that the history has, for subscribers that still read the history."""
         partly, without = self._partly(), [0, *(self._kept or ())]
         for connection in readers:
             if partly.setdefault(connection, without) is not without:
                 self.skip_kept(connection)
 
     def gather(self, notice: MemberNotice) -> None:
-        """Send a notice with all further ones of the next 50 ms, or with the next event."""
+        """Send a notice together with all other notices of the next 50 ms, or earlier with the next event."""
         if self._gathered is None:
             self._gathered = gathered = GatheredNotices()
             self.app.node.call_later(GATHER_SECONDS, partial(self._send_in_time, gathered))
@@ -201,7 +202,8 @@ class Channel:
             self.send_gathered()
 
     def send_gathered(self) -> None:
-        """Send the gathered notices, at the end of this loop turn; newcomers are not told what their list has."""
+        """Send the gathered notices at the end of this loop turn. A newcomer does not get notices of members that its
+        member list has already."""
         gathered, self._gathered = self._gathered, None
         if gathered is None:
             return
@@ -225,7 +227,7 @@ class Channel:
             return
         last, node = pending[-1], self.app.node
         length = last[1]
-        start = 12 if length < 126 else 14 if length == 126 else 20  # behind the frame's header and {"event":"
+        start = 12 if length < 126 else 14 if length == 126 else 20  # length of the frame's header and {"event":"
         if last[start : start + len(_INTERNAL)] != _INTERNAL:
             self.last_event = last[:_BEGINNING]
             self.last_event_at = node.wall_clock()
@@ -234,7 +236,7 @@ class Channel:
         if partial is None:
             connections = self.subscribers.connections
             if compressed is pending:
-                self._write(connections, pending)  # by far the most often
+                self._write(connections, pending)  # by far the most frequent case
             else:
                 self._send(connections, pending, compressed)
             return
@@ -243,26 +245,27 @@ class Channel:
             if getting:
                 self._send(getting, pending, compressed)
             return
-        # Subscribers that get only a part are set aside while the others get everything: no check per subscriber.
+        # Subscribers that get only some frames are removed while the others get all: so no subscriber needs a check.
         set_aside = {each: self.subscribers.pop(each) for each in partial if each in self.subscribers}
         if self.subscribers:
             self._send(self.subscribers, pending, compressed)
         self.subscribers.update(set_aside)
         if len(pending) == 1 and [0] not in partial.values():
-            return  # the excluded get nothing: the sender of a client event, or the socket that an event leaves out
+            return  # excluded connections get nothing: the sender of a client event, or an event's socket_id
         groups: dict[tuple[int, ...], list[Connection]] = {}
-        alike: dict[int, list[Connection]] = {}  # readers share one list: a tuple of each would take long
+        # Readers of a history share one list object: a tuple for each reader would take long.
+        alike: dict[int, list[Connection]] = {}
         for connection in set_aside:
             alike.setdefault(id(partial[connection]), []).append(connection)
         for readers in alike.values():
             groups.setdefault(tuple(partial[readers[0]]), []).extend(readers)
         for (first, *skipped), readers in groups.items():
-            left_out = set(skipped)  # as many as there are frames, for who reads the history
+            left_out = set(skipped)  # for a reader of the history, nearly all of the frames
             own = [i for i in range(first, len(pending)) if i not in left_out]
             self._send(readers, [pending[i] for i in own], [compressed[i] for i in own])
 
     def _send(self, connections: Collection[Connection], frames: list[bytes], compressed: list[bytes]) -> None:
-        """Send frames to connections, compressed to those that take compressed frames."""
+        """Send frames to connections: in compressed form to each connection that takes it."""
         if compressed is frames or compressed == frames:
             self._write(connections, frames)
             return
@@ -274,7 +277,7 @@ class Channel:
     def _write(self, connections: Collection[Connection], frames: list[bytes]) -> None:
         app, count = self.app, len(connections)
         figures = app.figures
-        if len(frames) == 1:  # by far the most often
+        if len(frames) == 1:  # by far the most frequent case
             data = frames[0]
             figures.deliveries += count
             figures.delivered_bytes += count * len(data)

@@ -14,7 +14,7 @@ class ClientInfo(NamedTuple):
     """Library and page that a client named at the handshake."""
 
     library: str
-    """Library and version: ``js 8.4.0``; empty if it named none."""
+    """Library and version, such as ``js 8.4.0``; empty if the client named none."""
     origin: str
     """``Origin`` header; empty if there was none."""
 
@@ -23,7 +23,7 @@ UNKNOWN: Final = ClientInfo("", "")
 
 
 def client_info(parameters: Mapping[str, str], origin: str | None) -> ClientInfo:
-    """Return the library in the query of a client's address and its ``Origin``, cut off where they are long."""
+    """Return the library that a handshake's query names, and its ``Origin`` header. Long texts are cut off."""
     client, version = (parameters.get(name, "")[:_MAX_NAME_LENGTH] for name in ("client", "version"))
     return _shared(f"{client} {version}".strip(), "" if origin is None else origin[:_MAX_ORIGIN_LENGTH])
 

@@ -86,16 +86,16 @@ class Connection(metaclass=ABCMeta):  # not ABC, a base in Python: compiled obje
         self.pending_subscriptions: PendingSubscriptions | None = None
         """Subscriptions that the backplane has not confirmed yet; None if there are none."""
         self.former_ids: tuple[str, ...] = ()
-        """Earlier socket ids of the client, as far as it has named them."""
+        """Earlier socket ids of the client that it named after a reconnect."""
         self.reading: ReadingHistory | None = None
-        """Histories that the client reads; None if it reads none, and no allowance has to be remembered."""
+        """Histories that the client reads; None if the client reads none and has used no allowance of replays."""
         self.user: User | None = None
         """The signed-in user; None before a sign-in."""
         self.client_event_bucket: TokenBucket | None = None
         self.junk_bucket: TokenBucket | None = None
         self.message_bucket: TokenBucket | None = None
         self.subscription_bucket: TokenBucket | None = None
-        """None until the client leaves a channel or subscribes to one a second time."""
+        """Limit of subscriptions; None until the client leaves a channel or subscribes to one a second time."""
 
     @abstractmethod
     def write(self, data: bytes) -> None:
@@ -130,7 +130,7 @@ class Connection(metaclass=ABCMeta):  # not ABC, a base in Python: compiled obje
         return True
 
     def note_client_events(self) -> None:  # noqa: B027 - a transport may do without
-        """Note that the client has begun to send events: more of them are likely."""
+        """Prepare for more client events: the client has sent its first one."""
 
     def send(self, frame: bytes) -> None:
         """Write a frame to this connection alone."""
@@ -144,7 +144,7 @@ class Connection(metaclass=ABCMeta):  # not ABC, a base in Python: compiled obje
         self.send(messages.error(code, message))
 
     def end(self, code: int, message: str) -> None:
-        """Send a ``pusher:error``, then close with the same code: old clients read the one, new clients the other."""
+        """Send a ``pusher:error``, then close with the same code, which newer clients read instead of the error."""
         self.send_error(code, message)
         presence_grace.note_close(self, code)
         self.close(code, message)

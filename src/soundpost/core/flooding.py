@@ -17,11 +17,11 @@ from soundpost.wire import codes
 MAX_JUNK: Final = 1_000
 """Control frames, tiny fragments and malformed messages that one connection may send in a minute."""
 SMALL_FRAGMENT: Final = 16
-"""Bytes below which a fragment counts as junk: no client divides a message into such small parts."""
+"""Bytes below which a fragment counts as junk: no client library divides a message into parts so small."""
 
 
 def takes_junk(connection: Connection) -> bool:
-    """Count a control frame, fragment or malformed message; return whether the server may act on it.
+    """Count a control frame, fragment or malformed message as junk; return False if the client has sent too much.
 
     A client that exceeds :data:`MAX_JUNK` is closed with 4100: pusher-js comes back after a while.
     """
@@ -49,12 +49,12 @@ def takes_junk(connection: Connection) -> bool:
 
 
 def takes_rate_limited_junk(connection: Connection) -> bool:
-    """Count a control frame or an oversized message, also against the app's rate limit; return whether to answer."""
+    """Count a control frame or oversized message, as junk and against the rate limit; return False if over a limit."""
     return takes_junk(connection) and (not connection.app.is_rate_limited or within_rate(connection))
 
 
 def count_fragment(connection: Connection, size: int) -> None:
-    """Count a fragment of ``size`` bytes that does not end its message, also against the app's rate limit."""
+    """Count a fragment of ``size`` bytes that does not end its message, as junk if tiny, and against the rate limit."""
     if size < SMALL_FRAGMENT and not takes_junk(connection):
         return
     if connection.app.is_rate_limited:
@@ -62,7 +62,7 @@ def count_fragment(connection: Connection, size: int) -> None:
 
 
 def within_rate(connection: Connection) -> bool:
-    """Count a message against the app's rate limit; return False, and refuse or close, when the limit is exceeded."""
+    """Count a message against the app's rate limit. If the limit is exceeded, refuse or close, and return False."""
     limit = connection.app.settings.rate_limiting
     now = connection.app.node.clock()
     if connection.message_bucket is None:

@@ -1,4 +1,4 @@
-"""Earlier socket ids of a client, which has come back: events that were published with one of them are its own.
+"""Earlier socket ids of a client that has connected again. An event published with one of them is the client's own.
 
 An application excludes the sender of an event by its socket id. After a reconnect the client has another one.
 """

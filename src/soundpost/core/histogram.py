@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 BOUNDS: Final[tuple[float, ...]] = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-"""Upper bounds of a histogram's buckets, in seconds; a last bucket has what is longer."""
+"""Upper bounds of a histogram's buckets, in seconds. One more bucket counts longer durations."""
 _BOUNDED: Final = len(BOUNDS)
 
 
 @dataclass
 class Histogram:
-    """Durations by length, as Prometheus has them."""
+    """Counts of durations by length, in the form of a Prometheus histogram."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
-    """Number of durations in each bucket of :data:`BOUNDS`, not added up."""
+    """Number of durations in each bucket of :data:`BOUNDS`, not cumulative."""
     sum: float = 0.0
-    """All durations together, in seconds."""
+    """Sum of all durations, in seconds."""
 
     def observe(self, seconds: float) -> None:
         """Count one duration, in seconds."""
@@ -30,10 +30,10 @@ class Histogram:
 
 
 def quantile(counts: Sequence[int], share: float) -> float:
-    """Return the time that a share of durations took at most, in seconds; 0 if there are none.
+    """Return a quantile of durations in seconds; 0 without durations.
 
-    ``counts`` are those of a :class:`Histogram`. Within a bucket durations are taken to be spread evenly, as Prometheus
-    does; those beyond the last bound count as that bound.
+    ``counts`` are those of a :class:`Histogram`. Like Prometheus, the function takes the durations of a bucket to be
+    spread evenly. Durations beyond the last bound count as that bound.
     """
     rank = share * sum(counts)
     passed, lower = 0, 0.0

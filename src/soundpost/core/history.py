@@ -15,14 +15,14 @@ replays for one client, or a place that cannot be known."""
 
 
 class HistoryRequest(Struct, frozen=True, array_like=True, gc=False):
-    """Place from which a subscriber goes on in a channel's history."""
+    """Place in a channel's history from which a subscriber wants events."""
 
     after: str
-    """A position; empty to begin with what is new; ``?`` for a client that has lost its place."""
+    """A position; empty to begin with new events; ``?`` for a client that has lost its place."""
     rewind: int = 0
-    """Number of kept events that a subscriber without a position wants first."""
+    """Number of kept events that a subscriber without a position wants before new ones."""
     limited: bool = False
-    """True if the client has had too many replays: it gets none, and is told of a gap."""
+    """True if the client has had too many replays. The client gets no replay now, but a gap."""
 
 
 class HistoryState(Struct, frozen=True, array_like=True, gc=False):
@@ -50,9 +50,10 @@ class HistoryPage(Struct, frozen=True, array_like=True, gc=False):
     """Some events of a history, in one piece."""
 
     position: str
-    """The position behind the last event of the page; without events, or newest first, that of the history's end."""
+    """Position behind the last event of the page. Without events, or with the newest event first: the position of
+    the history's end."""
     events: list[KeptEvent]
     whole: bool
-    """True if no event follows that is kept already."""
+    """True if the history keeps no event behind the page."""
     gap: GapReason | None = None
-    """Reason why the page does not begin right after the requested position; None if it does."""
+    """Reason why events are missing between the requested position and the page; None if none are."""

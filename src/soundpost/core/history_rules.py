@@ -13,7 +13,7 @@ _REMEMBERED: Final = 10_000
 
 
 class HistoryRules:
-    """The settings of an app's histories by channel name; names that were asked for are remembered."""
+    """Settings of an app's histories by channel name, with a cache of the names that were asked for."""
 
     def __init__(self, settings: Iterable[HistorySettings]) -> None:
         self._rules = [(channel_matcher(rule.channels), rule) for rule in settings]
@@ -38,12 +38,12 @@ class HistoryRules:
 
 
 def channel_matcher(patterns: Iterable[str]) -> Callable[[str], object]:
-    """Return a function that tells whether a channel name matches one of the patterns."""
+    """Return a function that returns True for a channel name that matches one of the patterns."""
     return re.compile("|".join(map(_expression, patterns)), re.DOTALL).fullmatch
 
 
 def _expression(pattern: str) -> str:
-    """Return the regular expression of a pattern. A part is looked for once, so no name takes long."""
+    """Return the regular expression of a pattern. It never backtracks over a part, so no name takes long."""
     first, *parts = [re.escape(part) for part in pattern.split("*")]
     if not parts:
         return first

@@ -1,6 +1,6 @@
 """Questions of operators to nodes, and the nodes' replies: the messages behind the dashboard.
 
-A request goes to every node of every host. Each replies with a bounded page of its own; whoever asks joins the pages.
+A request goes to every node of every host. Each node replies with a bounded page; the inspector joins the pages.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ListChannels(_Request, frozen=True, kw_only=True):
     """Channels with subscribers on a node, by name. Reply: :class:`ChannelPage`."""
 
     search: str = ""
-    """Text that a name must contain, whatever its case."""
+    """Text that a name must contain. Upper and lower case are the same."""
     kind: ChannelKind = ""
     after: str = ""
     """Name behind which the page begins."""
@@ -46,11 +46,11 @@ class ListConnections(_Request, frozen=True, kw_only=True):
     """Connections of a node, by socket id. Reply: :class:`ConnectionPage`."""
 
     search: str = ""
-    """Text that socket id, user id, address, origin or client must contain, whatever its case."""
+    """Text that socket id, user id, address, origin or client must contain. Upper and lower case are the same."""
     channel: str = ""
     """Channel that a connection must be subscribed to."""
     user_id: str = ""
-    """User that a connection must be signed in as, or a member as."""
+    """User id that a connection must have, by sign-in or as a member of a presence channel."""
     after: str = ""
     """Socket id behind which the page begins."""
     limit: int = 50
@@ -70,17 +70,17 @@ class CloseConnection(_Request, frozen=True, kw_only=True):
 
 
 class ListRefusals(Struct, tag=True, frozen=True, kw_only=True):
-    """Clients and requests that were refused lately, of all apps and of none. Reply: :class:`RefusalPage`."""
+    """Clients and requests that were refused lately, also those that belong to no app. Reply: :class:`RefusalPage`."""
 
     limit: int = 100
 
 
 class StartTail(Struct, tag=True, frozen=True, kw_only=True):
-    """Order to send lines of what happens, until :class:`StopTail`, or for 30 s after the last :class:`StartTail`."""
+    """Order to send tail lines until :class:`StopTail`, or for 30 s after the last :class:`StartTail`."""
 
     app_id: str
     tail_id: str = ""
-    """Name of the tail; :class:`soundpost.server.inspection.inspector.Inspector` gives each one."""
+    """Name of the tail, chosen by :class:`soundpost.server.inspection.inspector.Inspector`."""
     channel: str = ""
     """Channel, or a pattern with ``*``; empty for all."""
     user_id: str = ""
@@ -118,9 +118,9 @@ class ChannelLine(Struct, frozen=True):
     name: str
     subscribers: int
     members: int | None = None
-    """Users of a presence channel on all nodes; filled in by whoever asks."""
+    """Users of a presence channel on all nodes; filled in by the inspector."""
     last_event: str = ""
-    """Name of the last event that went to its subscribers, news of members left out; cut off if it is long."""
+    """Name of the last event that the subscribers got, without events of the server itself. Long names are cut off."""
     last_event_at: float | None = None
     """Seconds since 1970."""
 
@@ -132,7 +132,8 @@ class ChannelPage(Struct, tag=True, frozen=True):
     total: int
     """Channels of the node that match."""
     sample: list[int] = field(default_factory=list)
-    """The smallest hashes of their names: how many channels several nodes have, see :mod:`soundpost.core.paging`."""
+    """Sample of the names of all matching channels, from which the number of different channels on several nodes is
+    estimated; see :mod:`soundpost.core.paging`."""
 
 
 class ConnectionLine(Struct, frozen=True):
@@ -152,7 +153,7 @@ class ConnectionLine(Struct, frozen=True):
     worker: str = ""
     """Host and worker; filled in by whoever asks."""
     channel_names: list[str] = field(default_factory=list)
-    """The first 1,000 of them, for :class:`GetConnection`."""
+    """Names of the first 1,000 channels; empty but in the reply to :class:`GetConnection`."""
 
 
 class ConnectionPage(Struct, tag=True, frozen=True):
@@ -163,19 +164,19 @@ class ConnectionPage(Struct, tag=True, frozen=True):
 
 
 class Closed(Struct, tag=True, frozen=True):
-    """Reply to :class:`CloseConnection`: whether the node had it."""
+    """Reply to :class:`CloseConnection`: True if the node had the connection."""
 
     found: bool
 
 
 class RefusalLine(Struct, frozen=True):
-    """A client, subscription, sign-in or request that was refused; equal ones in a row are one line with a count."""
+    """Refusal of a client, subscription, sign-in or request. Equal refusals in a row are one line with a count."""
 
     at: float
-    """Seconds since 1970, of the last one."""
+    """Time of the last of the refusals, in seconds since 1970."""
     kind: RefusalKind
     reason: str
-    """The sentence that the client or the log got, with the way out."""
+    """Sentence that the client or the log got: the reason and the way out."""
     code: int = 0
     """Code of the ``pusher:error`` or close frame, or HTTP status."""
     app_id: str = ""
@@ -184,7 +185,7 @@ class RefusalLine(Struct, frozen=True):
     channel: str = ""
     count: int = 1
     left_out: int = 0
-    """Refusals of the same kind, code and app that came after this one, too many in a second to be kept one by one."""
+    """Number of later refusals of the same kind, code and app: too many in a second to have lines of their own."""
     worker: str = ""
     """Host and worker; filled in by whoever asks."""
 
@@ -206,13 +207,13 @@ class DeliveryLine(Struct, frozen=True):
     status: int | None
     """HTTP status of the answer; None if there was none."""
     answer: str
-    """Answer of the endpoint, in words that go on after its name."""
+    """Answer of the endpoint, as the end of a sentence that begins with the endpoint's name."""
     seconds: float
-    """Time until the answer, or until it was given up."""
+    """Time until the answer, or until the server stopped waiting for one."""
     again: bool = False
     """True if an operator had the events sent again."""
     can_be_sent_again: bool = True
-    """False once the events are not kept any more."""
+    """True while the host keeps the events."""
 
 
 class EndpointLine(Struct, frozen=True):
@@ -245,13 +246,13 @@ class EndpointPage(Struct, tag=True, frozen=True):
 
 
 class SentAgain(Struct, tag=True, frozen=True):
-    """Reply to :class:`SendAgain`: whether the host still had the events."""
+    """Reply to :class:`SendAgain`: True if the host still had the events."""
 
     found: bool
 
 
 class TailLine(Struct, frozen=True):
-    """One thing that happened."""
+    """One thing that happened on a node."""
 
     at: float
     what: TailWhat
@@ -272,20 +273,20 @@ class TailLines(Struct, tag=True, frozen=True):
     tail_id: str
     lines: list[TailLine]
     left_out: int = 0
-    """Lines that were left out, as more happened."""
+    """Number of lines left out, because more happened than a tail shows."""
 
 
 Reply = ChannelPage | ConnectionPage | Closed | RefusalPage | EndpointPage | SentAgain
 
 
 class Inspectable(Protocol):
-    """A node, as whoever asks on behalf of operators reaches it. The methods return at once."""
+    """Interface of a node to the inspector, which asks on behalf of operators. The methods return at once."""
 
     def inspect(self, question: Question, then: Callable[[Reply], None]) -> None:
         """Reply to a question, later or before the method returns."""
 
     def start_tail(self, start: StartTail, on_lines: Callable[[TailLines], None]) -> None:
-        """Begin a tail, or keep the one with this id going for another 30 s."""
+        """Begin a tail, or continue the tail with this id for another 30 s."""
 
     def stop_tail(self, tail_id: str) -> None:
         """End a tail, if it runs."""

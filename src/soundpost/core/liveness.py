@@ -33,7 +33,7 @@ def ping_after(app: AppSettings) -> int:
 
 
 def check(connection: Pingable, app: AppSettings, now: int) -> int:
-    """Ping or close a client, if that is due; return the seconds until the next check, 0 for never."""
+    """Ping or close a client if one of the two is due. Return the seconds until the next check; 0 for no check."""
     left = ping_after(app) - (now - connection.last_seen)
     if left > 0:
         return left

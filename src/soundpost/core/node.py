@@ -57,7 +57,7 @@ class Node:
     ) -> None:
         self.clock = clock
         self.figures = NodeFigures()
-        """Counts of all that has happened on the node, of apps that a reload has removed too."""
+        """Counts of what has happened on the node, also in apps that a reload has removed."""
         self.call_soon = call_soon
         self.call_later = call_later
         self.log_throttle = LogThrottle(logging.getLogger("soundpost.protocol"), clock, call_later)
@@ -73,7 +73,7 @@ class Node:
         self.inspection = NodeInspection(self)
         self.socket_ids = SocketIds()
         self.event_ids = new_ids()
-        """Ids for events that histories keep. A node never moves to another process, so none has the same."""
+        """Ids for events that histories keep. A node never changes its process, so no two nodes make the same id."""
         self.outbox = Outbox(call_soon, call_later, peers.flush, deliver, clock)
         self.replay_queue = resumption.ReplayQueue(call_soon, clock)
         self._secrets: frozenset[str] | None = None
@@ -85,13 +85,13 @@ class Node:
 
     @property
     def secrets(self) -> frozenset[str]:
-        """The secrets of all apps: no text may show one."""
+        """The secrets of all apps, which no log or dashboard shows."""
         if self._secrets is None:
             self._secrets = frozenset(app.settings.secret for app in self.by_id.values())
         return self._secrets
 
     def reconfigure(self, apps: Iterable[AppSettings]) -> None:
-        """Serve other apps, or the same with other settings. Connections of apps that stay are not closed."""
+        """Serve other apps, or the same apps with new settings. Connections of apps that remain stay open."""
         before, self.by_id, self.by_key = self.by_id, {}, {}
         self._secrets = None
         for settings in apps:
@@ -104,7 +104,7 @@ class Node:
             app.end_all(codes.APP_DOES_NOT_EXIST, "Application does not exist any more")
 
     def opened(self, connection: Connection, preface: bytes = b"") -> None:
-        """Take an admitted connection and send its hello, behind ``preface`` (the handshake's answer) in one write."""
+        """Add an admitted connection, and send ``preface`` (the handshake's answer) and its hello in one write."""
         app = connection.app
         app.connections[connection.socket_id] = connection
         app.figures.opened += 1
@@ -125,9 +125,9 @@ class Node:
             connection.end(*app.closed_with)
 
     def closed(self, connection: Connection, code: int | None = None) -> None:
-        """Remove a connection that is gone, and its subscriptions. Costs grow with its own channels only.
+        """Remove a closed connection and its subscriptions. The time grows with the connection's own channels only.
 
-        ``code`` is that of the close frame, from whichever side; None for a connection that was lost.
+        ``code`` is the close frame's, sent by client or server; None for a connection lost without a close frame.
         """
         app = connection.app
         if app.connections.pop(connection.socket_id, None) is None:
@@ -148,7 +148,8 @@ class Node:
             observer.connection_closed(connection)
 
     def after_sending(self, callback: Callable[[], None]) -> None:
-        """Call back once all events published up to now are in order on all nodes, and sent on this one."""
+        """Call back once all events published up to now have their place in the order of all nodes, and this node has
+        sent its subscribers theirs."""
         if self.peers.is_settled:
             self.outbox.after_flush(callback)
         else:
@@ -170,7 +171,7 @@ class Node:
         """True if the node has observers."""
         return bool(self.observers)
 
-    # PeersHandler: from the backplane
+    # PeersHandler: calls of the backplane
 
     def deliver_event(
         self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None, kept: bool = False
@@ -210,13 +211,13 @@ class Node:
             users.terminate(app, user_id)
 
     def deliver_user_status(self, app_id: str, user_id: str, is_online: bool) -> None:
-        """Tell the clients here that watch a user that it has come online, or has gone."""
+        """Tell the clients of this node that watch a user that the user has come online or gone offline."""
         app = self.by_id.get(app_id)
         if app is not None:
             watchlists.change(app, user_id, is_online)
 
     def inspect(self, question: Question, then: Callable[[Reply], None]) -> None:
-        """Reply to what operators ask."""
+        """Reply to a question of operators."""
         self.inspection.reply(question, then)
 
     def start_tail(self, start: StartTail, on_lines: Callable[[TailLines], None]) -> None:

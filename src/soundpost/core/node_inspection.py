@@ -1,4 +1,4 @@
-"""Replies of a node to what operators ask, and its tails."""
+"""A node's replies to questions of operators, and its tails."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ if TYPE_CHECKING:
 MAX_TAILS: Final = 20
 """Largest number of tails on a node at a time."""
 _MAX_NAMES: Final = 1_000
-"""Largest number of a connection's channels that are named."""
+"""Largest number of channel names in the reply about a connection."""
 _NAME: Final = b'{"event":"'
 _OF_ADDRESS: Final = re.compile(r"[0-9a-f.:]+")
-"""A text that an address may contain: only then the kernel is asked for the address of each connection."""
+"""Pattern of texts that an address can contain. For other texts, the kernel is not asked for each address."""
 
 
 class NodeInspection:
-    """Replies of a node to operators: each is bounded, and made for some milliseconds in each loop turn."""
+    """Replies of a node to operators. Each reply is bounded, and is built for some milliseconds in each loop turn."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -61,7 +61,7 @@ class NodeInspection:
         self._tails: dict[str, Tail] = {}
 
     def reply(self, question: Question, then: Callable[[Reply], None]) -> None:
-        """Reply to a question, later or before this returns. An app that the node does not have has nothing."""
+        """Reply to a question, later or before the method returns. For an unknown app the reply is empty."""
         if isinstance(question, ListRefusals):
             latest = self._node.refusals.latest(min(question.limit, MAX_PAGE))
             self._in_turn(partial(self._list_refusals, latest, [], then))
@@ -133,7 +133,7 @@ class NodeInspection:
         ).make()
 
     def _list_refusals(self, left: list[RefusalLine], made: list[RefusalLine], then: Callable[[Reply], None]) -> None:
-        """Take the secrets out of lines, for some milliseconds in each loop turn: there may be very many apps."""
+        """Remove secrets from lines, for some milliseconds in each loop turn, as very many apps can exist."""
         deadline = self._node.clock() + TURN
         for number, line in enumerate(left, 1):
             made.append(replace(line, reason=without_secrets(line.reason, self._node.secrets)))
@@ -145,7 +145,7 @@ class NodeInspection:
     # Tails
 
     def start_tail(self, start: StartTail, on_lines: Callable[[TailLines], None]) -> None:
-        """Begin a tail, or keep the one with this id going."""
+        """Begin a tail, or continue the tail with this id."""
         running = self._tails.get(start.tail_id)
         if running is not None:
             running.renew(on_lines)
@@ -163,7 +163,7 @@ class NodeInspection:
         self._node.call_later(seconds, partial(self._look_at, tail_id, tail))
 
     def _look_at(self, tail_id: str, tail: Tail) -> None:
-        """End a tail that nobody has asked for again; look again later at one that goes on."""
+        """End a tail that nobody has renewed in time; check a renewed one again later."""
         if self._tails.get(tail_id) is not tail:
             return
         left = tail.ends_at - self._node.clock()
@@ -190,7 +190,7 @@ def _channel_line(channel: Channel) -> ChannelLine:
 
 
 def _event_name(beginning: bytes) -> str:
-    """Return the name of the event in the beginning of a frame, cut off where the beginning ends."""
+    """Return the event name in the first bytes of a frame, cut off if the bytes end within the name."""
     payload = frame_payload(beginning) if len(beginning) > 1 else b""
     if not payload.startswith(_NAME):
         return ""
@@ -199,7 +199,7 @@ def _event_name(beginning: bytes) -> str:
 
 
 def _candidates(app: App, channel: str, users: Collection[Connection] | None) -> list[Connection]:
-    """Return the fewest connections among which those are that a question wants."""
+    """Return the smallest known group of connections that has all those which a question asks for."""
     if channel:
         found = app.channels.get(channel)
         return [] if found is None else list(found.subscribers)
@@ -220,7 +220,7 @@ def _contains(connection: Connection, search: str) -> bool:
 
 
 def _user_id(connection: Connection) -> str | None:
-    """Return the user that is signed in on a connection, or a member by it."""
+    """Return the user id of a connection: of its sign-in, or of its membership in a presence channel."""
     if connection.user is not None:
         return connection.user.id
     for channel in connection.channels:

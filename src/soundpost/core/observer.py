@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Observer:
-    """A base class of observers, whose methods do nothing.
+    """Base class of observers; each method does nothing.
 
     The methods are called in the event loop: they must not block or raise.
     """
@@ -67,13 +67,13 @@ class Observer:
         """Take note that a frame is sent to one connection alone."""
 
     def event_published(self, app: App, event: OutgoingEvent) -> None:
-        """Take note that an application's event was published on this node, whether anybody is subscribed or not."""
+        """Take note that an application's event was published on this node, even if nobody is subscribed."""
 
     def event_queued(self, channel: Channel, frame: bytes, recipients: int) -> None:
         """Take note that a frame goes to subscribers of a channel, on this node, at the end of this loop turn."""
 
     def subscription_resumed(self, connection: Connection, channel: Channel, following: int) -> None:
-        """Take note that a client goes on in a channel's history, and is sent ``following`` events it had missed."""
+        """Take note that a client resumes in a channel's history, and gets ``following`` events that it had missed."""
 
     def gap_sent(self, connection: Connection, channel: Channel, reason: str) -> None:
         """Take note that a client was told that it missed events which are not kept any more."""
@@ -82,7 +82,7 @@ class Observer:
         """Take note of a refusal; ``connection`` is None for a client or request that has none."""
 
     def output_overflowed(self, connection: Connection) -> None:
-        """Take note that a slow client was closed with 4100, as too many bytes waited for it."""
+        """Take note that a slow client was closed with 4100, because too many bytes waited for the client."""
 
 
 def notify(observer: Observer, event: ObserverEvent) -> None:

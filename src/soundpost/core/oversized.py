@@ -20,7 +20,7 @@ _FACTOR: Final = 4
 
 
 def most_read(app: AppSettings) -> int:
-    """Return the size in bytes up to which a message is read; a larger one closes the connection with 1009."""
+    """Return the size in bytes of the largest message that is read. A larger one closes the connection with 1009."""
     return _FACTOR * app.max_message_size
 
 

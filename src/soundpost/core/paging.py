@@ -1,6 +1,6 @@
-"""Pages of the smallest names among very many, made some milliseconds in each loop turn, without sorting them all.
+"""Pages of the smallest names among very many, built for some milliseconds in each loop turn, without a full sort.
 
-How many different names several nodes have together follows from a sample: the smallest hashes of the names of each.
+The number of different names on several nodes is estimated from samples: each node's smallest hashes of its names.
 Source: Bar-Yossef et al., "Counting Distinct Elements in a Data Stream" (2002), k minimum values.
 """
 
@@ -20,16 +20,16 @@ TURN: Final = 0.004
 _STEP: Final = 50
 """Number of entries that are looked at between two looks at the clock."""
 SAMPLE: Final = 1_024
-"""Number of hashes in a sample: with fewer names the number is exact, with more it is right to some 3 %."""
+"""Number of hashes in a sample. For fewer names the estimate is exact, for more names its error is some 3 %."""
 _HASHES: Final = 2**64
 
 
 class Page(Generic[T]):
-    """A page of entries in the making.
+    """A page of entries while it is built.
 
-    ``name_of`` returns the name of an entry, or None for one that does not match. ``then`` is called with the entries
-    of the ``limit`` smallest names behind ``after``, in order, the number of all that match, and the sample of their
-    names, empty unless ``sampled``. ``clock`` is in seconds.
+    ``name_of`` returns the name of an entry, or None for an entry that does not match. ``then`` is called with three
+    values: the entries of the ``limit`` smallest names behind ``after``, in order; the number of all matching entries;
+    the sample of their names, empty unless ``sampled``. ``clock`` is in seconds.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class Page(Generic[T]):
         self._sampled = sampled
         self._at = 0
         self._found: dict[str, T] = {}
-        self._bound: str | None = None  # no name behind it belongs to the page
+        self._bound: str | None = None  # a name behind this one does not belong to the page
         self._total = 0
         self._hashes: set[int] = set()
         self._largest_hash = _HASHES
 
     def make(self) -> None:
-        """Look at entries for some milliseconds, and go on in the next loop turn if there are more."""
+        """Check entries for some milliseconds, and continue in the next loop turn if there are more."""
         deadline = self._clock() + TURN
         while self._at < len(self._entries):
             self._look_at(self._entries[self._at : self._at + _STEP])
@@ -100,9 +100,10 @@ class Page(Generic[T]):
 
 
 class OneByOne:
-    """Calls callbacks one in each loop turn: however many pages are in the making, a turn has one slice.
+    """Queue that calls one callback in each loop turn, so that all pages together take one slice of a turn.
 
-    What a callback goes on with comes before what has not begun: so one page after the other is done.
+    A callback that a running callback adds is called next, before others that wait. So a page is completed before the
+    next one begins.
     """
 
     def __init__(self, call_soon: CallSoon) -> None:
@@ -131,17 +132,17 @@ class OneByOne:
 
 
 def hash_of(name: str) -> int:
-    """Return the hash of a name in samples: the same on all nodes."""
+    """Return the hash of a name for samples. All nodes compute the same hash."""
     return int.from_bytes(blake2b(name.encode(errors="replace"), digest_size=8).digest(), "big")
 
 
 def smallest(hashes: Iterable[int]) -> list[int]:
-    """Return the sample of some hashes, or of several samples together."""
+    """Return the sample of some hashes, or of several samples put together."""
     return sorted(set(hashes))[:SAMPLE]
 
 
 def number_of_names(sample: list[int]) -> int:
-    """Return how many different names a sample stands for."""
+    """Return the estimated number of different names behind a sample."""
     if len(sample) < SAMPLE:
         return len(sample)
     return round((SAMPLE - 1) / sample[-1] * _HASHES)

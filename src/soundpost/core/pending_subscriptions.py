@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from soundpost.wire.messages import Subscribe
 
 Confirm = Callable[["Subscribe", "Connection", "Channel", "ChannelSnapshot"], None]
-"""Function that tells a client that a subscription has succeeded."""
+"""Function that confirms a subscription to the client."""
 
 MAX_WAITING: Final = 1_000
 """Largest number of waiting messages of one client."""
@@ -43,7 +43,7 @@ class PendingSubscription:
         confirm: Confirm,
         request: Subscribe,
     ) -> None:
-        """Note a subscription; ``confirm`` is called with ``request`` and what the backplane answers."""
+        """Note a subscription. ``confirm`` gets ``request``, connection, channel and the backplane's answer."""
         self.connection = connection
         self.channel = channel
         self.user_id = user_id
@@ -57,7 +57,7 @@ class PendingSubscription:
         """Seconds that the member stays once the client is gone."""
 
     def join(self, newcomer: Member | None, history: HistoryRequest | None) -> None:
-        """Tell the backplane of the subscription."""
+        """Send the subscription to the backplane."""
         app, connection = self.channel.app, self.connection
         socket_id = connection.socket_id if app.reports and newcomer is not None else None
         app.node.peers.join(app.id, self.channel.name, newcomer, self._complete, history, socket_id)
@@ -65,7 +65,7 @@ class PendingSubscription:
             self._begin()
 
     def _complete(self, snapshot: ChannelSnapshot | None) -> None:
-        """Take the backplane's answer; None says that the channel has no room for the user."""
+        """Handle the backplane's answer; None means that the channel has no room for the user."""
         self._end()
         connection, channel = self.connection, self.channel
         app = connection.app
@@ -144,7 +144,7 @@ class PendingSubscriptions:
 def _take_waiting(connection: Connection) -> PendingSubscriptions | None:
     """Take the waiting actions from a connection; None while a subscription is pending, or if there are none.
 
-    A function of its own: where an attribute is set to None, compiled code takes it to stay None.
+    This is a separate function because compiled code expects an attribute that was set to None to stay None.
     """
     pending = connection.pending_subscriptions
     if pending is None or pending.by_channel:
@@ -159,13 +159,13 @@ def handle_waiting(connection: Connection) -> None:
     if pending is None:
         return
     for number, action in enumerate(pending.waiting):
-        if not connection.is_open:  # one of the actions closed it
+        if not connection.is_open:  # one of the actions closed the connection
             return
         if number == AT_ONCE and connection.pending_subscriptions is None:
             # Other clients have their turn; messages that arrive meanwhile wait behind the rest.
             connection.pending_subscriptions = PendingSubscriptions()
             connection.app.node.call_soon(partial(handle_waiting, connection))
-        if connection.pending_subscriptions is not None:  # an action subscribed again: the rest waits for that
+        if connection.pending_subscriptions is not None:  # an action has subscribed: the other actions wait
             connection.pending_subscriptions.waiting.extend(pending.waiting[number:])
             return
         error_replies.attempt(connection, action)

@@ -1,6 +1,6 @@
-"""The seconds that a member of a presence channel stays after its connection is gone, for the user to come back.
+"""Grace of presence channels: seconds that a member stays after its connection is gone.
 
-A user who is back within the grace has never left: nobody is told anything.
+A user who comes back within the grace has never left: no client and no webhook is told.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from soundpost.core.connection import Connection
 
 RECONNECT_GRACE: Final = 10.0
-"""Seconds of grace for a client that the server itself closes, upon which the client library connects again."""
+"""Seconds of grace for a client that the server closes with a code after which client libraries connect again."""
 
 
 def ends_finally(presence_grace: int) -> bool:
-    """Return whether each grace that an app gives is at least as long as webhooks hold an end back.
+    """Return True if each grace of an app is at least as long as webhooks hold back the end of a state.
 
-    ``presence_grace`` is the app's; without one there is only the grace of clients that the server sends away.
+    ``presence_grace`` is the app's setting. With 0 only clients that the server closes have a grace.
     """
     return presence_grace == 0 or presence_grace >= HELD
 
 
 def note_close(connection: Connection, code: int) -> None:
-    """Note that the server closes a connection with this code: the code decides on the grace.
+    """Note that the server closes a connection with this code, which decides on the grace.
 
     After 4100 to 4299 clients come back (https://pusher.com/docs/channels/library_auth_reference/pusher-websockets-protocol/),
     so their members stay for :data:`RECONNECT_GRACE`. After other codes of the protocol clients stay away, so their
@@ -45,6 +45,6 @@ def grace_of(connection: Connection) -> float:
 
 
 def take_grace(connection: Connection) -> float:
-    """Return the grace of a connection that is gone, in seconds, and forget what was noted of the connection."""
+    """Return the grace of a connection that is gone, in seconds, and forget its close code."""
     app = connection.app
     return app.graces.pop(connection, app.settings.presence_grace)

@@ -46,7 +46,8 @@ def _handle(connection: Connection, message: ClientMessage) -> None:
             "pusher:signin, pusher:ping, pusher:pong, and events whose names begin with client-",
         )
     handler(connection, message)
-    connection.app.figures.other_messages += 1  # a client event is counted as such, a refused message with its answer
+    # Client events have a counter of their own, and refused messages are counted with their error replies.
+    connection.app.figures.other_messages += 1
 
 
 def _ping(connection: Connection, message: ClientMessage) -> None:
@@ -54,7 +55,7 @@ def _ping(connection: Connection, message: ClientMessage) -> None:
 
 
 def _pong(connection: Connection, message: ClientMessage) -> None:
-    """Do nothing: the transport has noted the sign of life."""
+    """Do nothing: the transport has noted the time of the message already."""
 
 
 def _subscribe(connection: Connection, message: ClientMessage) -> None:

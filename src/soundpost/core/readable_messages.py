@@ -11,16 +11,16 @@ from soundpost.errors import JsonError
 from soundpost.wire.json_text import reader
 
 _AUTH: Final = re.compile(r'("auth\\*"\s*:\s*(\\{0,15})")(?!\2").+?(?=\2"|\Z)', re.DOTALL)
-"""A signature, in JSON or in a string of JSON, whatever escapes it has; some libraries write ``/`` as ``\\/``."""
+"""Pattern of a signature in JSON, or in a JSON string within JSON. Some libraries escape ``/`` as ``\\/``."""
 
 
 class ReadableMessage(NamedTuple):
-    """A message of the protocol, with its signatures."""
+    """A message of the protocol; signatures in it are not removed yet."""
 
     event: str
     channel: str | None
     data: str | None
-    """Data as text: of a JSON string the text in it, of other JSON as it came; None without data."""
+    """Data as text: the content of a JSON string, or other JSON unchanged; None without data."""
     user_id: str | None
 
 
@@ -36,7 +36,7 @@ _read_text: Final = reader(str)
 
 
 def readable(payload: bytes) -> ReadableMessage | None:
-    """Return the parts of a message; None for anything but a message of the protocol."""
+    """Return the parts of a message; None if the text is not a message of the protocol."""
     try:
         message: _Message = _read_message(payload)
         data = bytes(message.data)

@@ -1,4 +1,4 @@
-"""Warnings of refusals that an installation's mistakes cause, one line of each kind in a minute.
+"""Warnings of refusals that come from mistakes in an installation, one line of each kind in a minute.
 
 Such mistakes are an unknown key, a wrong secret or signature, and a page without an endpoint for authorization. What a
 client does wrong by itself is not in the log. A refused origin, a wrong path, a lost upgrade and an API request with a
@@ -31,7 +31,7 @@ _MAX_LENGTH: Final = 100
 
 
 class RefusalLog:
-    """The warnings of one node. ``secrets`` are those of apps, which no line may show."""
+    """Warnings of one node. ``secrets`` are the apps' secrets, which are removed from each line."""
 
     def __init__(self, secrets: Callable[[], Iterable[str]], clock: Callable[[], float], call_later: CallLater) -> None:
         self._secrets = secrets
@@ -40,7 +40,7 @@ class RefusalLog:
         }
 
     def add(self, refusal: RefusalLine) -> None:
-        """Log a refusal, unless it is a client's own mistake, or one of its kind, code and app was logged just now."""
+        """Log a refusal, unless the client alone is at fault, or one of the same kind, code and app was just logged."""
         if not _is_logged(refusal):
             return
         self._throttles[refusal.kind].warn(
@@ -71,7 +71,7 @@ def _is_logged(refusal: RefusalLine) -> bool:
 
 
 class _Sentence:
-    """The sentence of a line, made only if it is written."""
+    """Sentence of a log line, built only if the line is written."""
 
     __slots__ = ("_refusal", "_secrets")
 

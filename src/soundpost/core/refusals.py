@@ -29,7 +29,7 @@ _MAX_REASON_LENGTH: Final = 500
 _MAX_FIELD_LENGTH: Final = 200
 _BEGINNING: Final = 40
 _SHORTEST: Final = 8
-"""Length from which on a text is taken for a secret."""
+"""Smallest number of characters of a text that is treated as a secret."""
 
 NO_AUTH: Final = (
     "The client sent no auth: its library has no endpoint to ask, or the endpoint answered without one. Set "
@@ -52,7 +52,7 @@ WRONG_SIGN_IN: Final = (
 
 
 class _Line:
-    """A line that is still counted in."""
+    """A line whose count may still grow."""
 
     __slots__ = ("at", "count", "left_out")
 
@@ -146,9 +146,9 @@ class Refusals:
 
 
 def without_secrets(text: str, secrets: Iterable[str]) -> str:
-    """Return a text without the secrets of apps, which somebody may have given in the place of something else.
+    """Return a text with each secret of an app redacted: a client may have sent a secret in place of a key.
 
-    Texts are cut off where they are long: so the beginning of a secret is taken for it.
+    Long texts are cut off, so the first characters of a secret are redacted too.
     """
     for secret in secrets:
         at = text.find(secret[:_BEGINNING])
@@ -159,7 +159,7 @@ def without_secrets(text: str, secrets: Iterable[str]) -> str:
 
 
 def _length_alike(one: str, other: str) -> int:
-    """Return the number of characters with which two texts begin alike."""
+    """Return the length of the common beginning of two texts."""
     pairs = zip(one, other, strict=False)
     return next((at for at, (first, second) in enumerate(pairs) if first != second), min(len(one), len(other)))
 
@@ -176,7 +176,7 @@ def note_refusal(
     channel: str = "",
     connection: Connection | None = None,
 ) -> None:
-    """Note that a client or request is refused; ``reason`` is a sentence with the way out, and has no secret."""
+    """Record and log a refusal. ``reason`` is a sentence with the way out, and without secrets."""
     refusal = RefusalLine(node.wall_clock(), kind, reason, code, app_id, address, origin, channel)
     node.refusals.add(refusal)
     node.refusal_log.add(refusal)

@@ -1,4 +1,4 @@
-"""Allowances of replays: bytes of missed events that a client, or all clients of an address, are sent in a minute."""
+"""Allowances of replays: bytes of missed events in a minute for a client, and for all clients of an address."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 MINUTE: Final = 60
 REPEATED: Final = 4 * 1_048_576
-"""Bytes of replays in a minute to a connection that subscribes again and again."""
+"""Bytes of replays in a minute for a connection that repeats subscriptions."""
 MAX_ADDRESSES: Final = 10_000
 """Largest number of addresses that are remembered: some 2 MB."""
 
 
 class ReplayAllowances:
-    """Bytes that each address of an app's clients has left. Those longest without a replay are forgotten first."""
+    """Bytes that each client address of an app has left. The addresses longest without a replay are forgotten first."""
 
     def __init__(self) -> None:
         self._buckets: dict[str, TokenBucket] = {}
@@ -30,11 +30,11 @@ class ReplayAllowances:
 
     @property
     def any_is_empty(self) -> bool:
-        """True if any address may have nothing left: if not, no client's address need be asked for."""
+        """True if any address may have nothing left. While False, the kernel is not asked for addresses."""
         return bool(self._empty)
 
     def has_left(self, address: str, limit: int, now: float) -> bool:
-        """Return whether an address may be sent more, of ``limit`` bytes a minute; ``now`` is in seconds."""
+        """Return True if an address has some of its ``limit`` bytes a minute left; ``now`` is in seconds."""
         bucket = self._buckets.get(address)
         if bucket is not None and not bucket.take(limit, MINUTE, now):
             return False
@@ -42,7 +42,7 @@ class ReplayAllowances:
         return True
 
     def spend(self, address: str, size: int, limit: int, now: float) -> None:
-        """Note that an address is sent so many bytes. What exceeds its allowance is taken from later minutes."""
+        """Take bytes from the allowance of an address. Bytes beyond the allowance are taken from later minutes."""
         bucket = self._buckets.pop(address, None)
         if bucket is None:
             bucket = TokenBucket(limit, now)
@@ -59,7 +59,7 @@ class ReplayAllowances:
 def counted_address(connection: Connection) -> str:
     """Return the address that a client is counted under; empty if it has none, as behind a Unix socket.
 
-    Measured: 7 µs, so it is asked for once in a replay, and when an allowance is used up.
+    The call takes 7 µs, as measured. So callers make it once in a replay, and when an allowance is used up.
     """
     address = connection.app.counted_addresses.get(connection.socket_id)
     if address is not None:
@@ -71,10 +71,10 @@ def counted_address(connection: Connection) -> str:
 
 
 def may_replay(connection: Connection) -> bool:
-    """Return False for a client that was sent too many bytes of replays within a minute, by itself or with others.
+    """Return False if a client, or its address, has no allowance of replays left.
 
-    By itself means a client that subscribes again and again, with others means all clients of its address: each could
-    ask for the same history with a few bytes.
+    A client that repeats subscriptions has an allowance of its own. All clients of an address share one: each of them
+    could ask for the same history with a few bytes.
     """
     app, now = connection.app, connection.app.node.clock()
     allowance = None if connection.reading is None else connection.reading.allowance
@@ -86,7 +86,7 @@ def may_replay(connection: Connection) -> bool:
 
 
 def count_replay(connection: Connection, reading: ReadingHistory, size: int) -> None:
-    """Count bytes of a replay that a connection is sent."""
+    """Count bytes of a replay to a connection."""
     app, now = connection.app, connection.app.node.clock()
     if reading.address is None:
         reading.address = counted_address(connection)

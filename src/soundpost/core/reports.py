@@ -1,4 +1,4 @@
-"""Reports of a node: what only the node knows, as records for the webhooks of its apps.
+"""Reports of a node: events that no other part of the server knows, as records for the webhooks of its apps.
 
 A report is made only if an endpoint of the app wants it: :attr:`soundpost.core.app.App.reports` has its name.
 """
@@ -17,20 +17,21 @@ if TYPE_CHECKING:
 CONNECTIONS: Final = frozenset({"connection_opened", "connection_closed"})
 """Names of the events about connections."""
 _IN_NO_FRAME: Final = (1005, 1006)
-"""Codes by which libraries say that there was no code, or no close frame (RFC 6455, 7.4.1)."""
+"""Codes in libraries for a close frame without a code, and for a missing close frame (RFC 6455, 7.4.1)."""
 
 
 class Origin(NamedTuple):
     """The place that a connection comes from."""
 
     address: str
-    """Address of the client, as the server knows it; empty if it does not."""
+    """Address of the client; empty if the server does not know it."""
     origin: str | None
     """``Origin`` header of the handshake; None if there was none."""
 
 
 def note_origin(connection: Connection, origin: str | None) -> None:
-    """Keep where a connection comes from, until it closes, if an endpoint is told of connections."""
+    """Remember address and ``Origin`` of a connection until it closes, if a webhook endpoint gets events about
+    connections."""
     app = connection.app
     if not CONNECTIONS.isdisjoint(app.reports):
         app.origins[connection.socket_id] = Origin(connection.address, origin)
@@ -42,7 +43,7 @@ def connection_opened(connection: Connection) -> None:
 
 
 def connection_closed(connection: Connection, user_id: str | None, code: int | None) -> None:
-    """Report that a client is gone: the user that was signed in, and the code of the close frame, if there was one."""
+    """Report a closed connection, with its signed-in user and the code of the close frame, if there were any."""
     origin = connection.app.origins.pop(connection.socket_id, None)
     code = None if code in _IN_NO_FRAME else code
     _report_connection(connection, "connection_closed", origin, user_id, code)
@@ -59,7 +60,7 @@ def _report_connection(
 
 
 def client_event(connection: Connection, channel: Channel, event: str, data: bytes) -> None:
-    """Report a client event; ``data`` is JSON. A string is reported as it is, everything else as JSON."""
+    """Report a client event; ``data`` is JSON. The report has a JSON string's content, and other data as JSON."""
     app = connection.app
     if "client_event" not in app.reports:
         return

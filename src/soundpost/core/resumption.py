@@ -1,8 +1,8 @@
-"""Resumption: a subscriber reads the history after its position, piece by piece, until it meets what is new.
+"""Resumption: a subscriber reads the history after its position, piece by piece, until it has all kept events.
 
-While it reads, the subscriber gets everything of the channel at once but the kept events: those come from the history.
-No event is kept for a reader in particular, so a slow one costs nothing, and a replay may be larger than what
-``max_output_buffer`` allows to wait. A connection reads one history at a time.
+While a subscriber reads, it gets kept events from the history only, and all other frames of the channel at once.
+No event is stored for a single reader. So a slow reader costs nothing, and a replay can be larger than
+``max_output_buffer``. A connection reads one history at a time.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from soundpost.core.connection import Connection
 
 PIECE: Final = 65_536
-"""Bytes of events that a reader is sent at a time."""
+"""Bytes of events in one piece."""
 _MAX_EVENTS: Final = 1_000
-"""Largest number of events that a reader is sent at a time."""
+"""Largest number of events in one piece."""
 READERS_AT_ONCE: Final = 64
-"""Largest number of readers that are sent the same piece in one step."""
+"""Largest number of readers that get the same piece in one step."""
 SENT_AT_ONCE: Final = 1_048_576
-"""Bytes to all readers together that are sent in one step."""
+"""Bytes that are sent to all readers together in one step."""
 QUESTIONS: Final = 8
-"""Largest number of pieces that a node has the backplane send at a time."""
+"""Largest number of pieces that a node requests from the backplane at a time."""
 _TURN: Final = 0.004
-"""Seconds of a loop turn in which readers are sent pieces."""
+"""Seconds of a loop turn for sending pieces to readers."""
 
 
 class Reader:
@@ -48,11 +48,11 @@ class Reader:
         self.after = after
         """Position behind the last event that the subscriber was sent."""
         self.excluded = frozenset((connection.socket_id, *connection.former_ids))
-        """Socket ids of the client, whose own events it does not get."""
+        """Present and earlier socket ids of the client, which does not get events sent with one of them."""
 
     @property
     def reads(self) -> bool:
-        """True if the subscriber still reads; another reader may have taken its place."""
+        """True while this object is the channel's reader for the subscriber, and has not been replaced or ended."""
         replays = self.channel.replays
         return replays is not None and replays.readers.get(self.connection) is self
 
@@ -69,7 +69,7 @@ class ReadingHistory:
         """The other readers, by their channels."""
         self.allowance: TokenBucket | None = None
         self.address: str | None = None
-        """Address that the client's replays are counted under; None before the first piece."""
+        """Client address whose allowance pays for the replays; None before the first piece."""
 
 
 class Replays:
@@ -81,7 +81,7 @@ class Replays:
         self.channel = channel
         self.readers: dict[Connection, Reader] = {}
         self.waiting: dict[str, list[Reader]] = {}
-        """Readers whose piece is still to be asked for, by the position that they go on after."""
+        """Readers whose next piece is not requested yet, by the position that the piece follows."""
 
     def end(self, connection: Connection) -> None:
         """Forget a reader, if the connection is one."""
@@ -101,7 +101,7 @@ class Replays:
 class ReplayQueue:
     """The pieces that the readers of a node wait for, sent for some milliseconds in each loop turn.
 
-    ``clock`` is in seconds. So many clients that come back at once neither stop the loop nor fill the backplane.
+    ``clock`` is in seconds. Very many clients that come back at once neither stop the loop nor fill the backplane.
     """
 
     def __init__(self, call_soon: CallSoon, clock: Callable[[], float]) -> None:
@@ -112,7 +112,7 @@ class ReplayQueue:
         self._is_scheduled = False
 
     def add(self, reader: Reader) -> None:
-        """Let a reader wait for its next piece."""
+        """Queue a reader for its next piece."""
         replays = reader.channel.replays
         assert replays is not None
         readers = replays.waiting.get(reader.after)
@@ -162,7 +162,7 @@ class ReplayQueue:
 
 
 def _has_turn(reader: Reader) -> bool:
-    """Return whether a reader still waits for its piece; one whose client is slow waits for the client first."""
+    """Return True if a reader still waits for its piece and its client has taken all earlier output."""
     if not reader.reads:
         return False
     connection = reader.connection
@@ -175,7 +175,7 @@ def _has_turn(reader: Reader) -> bool:
 
 
 def _send_page(readers: list[Reader], page: HistoryPage) -> None:
-    """Send a piece to readers that wait for it; those who have read everything get what is new from now on."""
+    """Send a piece to readers that wait for it. Readers that have read all kept events get new events from now on."""
     if not readers:
         return
     channel, node = readers[0].channel, readers[0].channel.app.node
@@ -209,7 +209,7 @@ def _send_page(readers: list[Reader], page: HistoryPage) -> None:
 
 
 def _count_frames(channel: Channel, readers: int, frames: int, data: bytes) -> None:
-    """Count the frames in ``data``, which goes to so many readers."""
+    """Count the frames in ``data`` as sent to each of the readers."""
     figures = channel.app.figures
     figures.joined += readers * (frames - 1)
     figures.replayed += readers * frames
@@ -218,23 +218,23 @@ def _count_frames(channel: Channel, readers: int, frames: int, data: bytes) -> N
 
 
 def _meet(reader: Reader) -> None:
-    """Let a reader have what is new: it has all that is kept."""
+    """End the reading of a subscriber that has all kept events: from now on it gets new events at once."""
     reader.channel.skip_kept(reader.connection)
     if reader.channel.replays is not None:
         reader.channel.replays.end(reader.connection)
 
 
 def reading_of(connection: Connection) -> ReadingHistory:
-    """Return what a connection reads of histories."""
+    """Return the histories that a connection reads; make the object at the first call."""
     if connection.reading is None:
         connection.reading = ReadingHistory()
     return connection.reading
 
 
 def read_on(connection: Connection) -> None:
-    """Have a connection's next piece come, if none is on its way and the client has taken what it was sent.
+    """Request the next piece for a connection, if none is on its way and the client has taken all earlier output.
 
-    Called by the transport too, when the output that waited has left.
+    The transport calls the function too, once waiting output has left.
     """
     reading = connection.reading
     if reading is None or reading.current is not None:
@@ -251,7 +251,7 @@ def read_on(connection: Connection) -> None:
 
 
 def begin(connection: Connection, channel: Channel, after: str) -> None:
-    """Let a subscriber read the history after a position; it gets kept events from there until it has read all."""
+    """Begin to send a subscriber the kept events after a position, until it has all of them."""
     if channel.replays is not None:
         channel.replays.end(connection)
     if channel.replays is None:
@@ -262,14 +262,14 @@ def begin(connection: Connection, channel: Channel, after: str) -> None:
 
 
 def broadcast_gap(channel: Channel, reason: str, position: str) -> None:
-    """Tell all subscribers that can resume of a gap; who reads the history reads on behind it."""
-    channel.flush()  # what came before the gap
+    """Report a gap to all subscribers that can resume. Readers of the history continue behind the gap."""
+    channel.flush()  # frames from before the gap
     subscribers = list(channel.resumable or ())
     channel.app.figures.gaps += len(subscribers)
     frame = messages.gap(channel.name, reason, position)
     channel.app.node.outbox.write(channel, subscribers, frame)
     for connection in () if channel.replays is None else list(channel.replays.readers):
-        channel.app.node.outbox.send_to(channel, connection)  # its next piece must not overtake the gap
+        channel.app.node.outbox.send_to(channel, connection)  # the reader's next piece must not overtake the gap
         begin(connection, channel, position)
     if channel.app.node.observers:
         for connection in subscribers:

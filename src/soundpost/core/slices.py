@@ -1,4 +1,4 @@
-"""Work on very many items, for some milliseconds in each loop turn: the loop does other work in between."""
+"""Work on very many items, for some milliseconds in each loop turn, so that the loop can do other work in between."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def in_slices(
 ) -> None:
     """Do the work on each item in order, then call back; the first slice is done before the function returns.
 
-    ``items``: a list, or an iterator that bears changes meanwhile. ``clock`` is in seconds.
+    ``items`` is a list, or an iterator that tolerates changes of its source. ``clock`` is in seconds.
     """
     left = iter(items)
 
@@ -46,18 +46,19 @@ def in_slices(
 class SliceQueue:
     """Work on lists of items, one list after the other, for some milliseconds in each loop turn.
 
-    An item whose work fails is logged, and holds up no other. ``call_soon`` is the loop's, ``clock`` is in seconds.
+    An item whose work fails is logged; the work on other items continues. ``call_soon`` is the loop's, ``clock`` is in
+    seconds.
     """
 
     def __init__(self, call_soon: CallSoon, clock: Callable[[], float] = time.perf_counter) -> None:
         self._call_soon = call_soon
         self._clock = clock
-        self._waiting: deque[Callable[[], None]] = deque()  # the first one is at work
+        self._waiting: deque[Callable[[], None]] = deque()  # the first list is the one in progress
 
     def add(self, items: Iterable[T], work: Callable[[T], None], *, then: Callable[[], None]) -> None:
-        """Do the work on each item in order, behind all that was added before, then call back.
+        """Do the work on each item in order, behind all lists added before, then call back.
 
-        If nothing waits, a first slice is done before the function returns. ``items`` must stay as they are meanwhile.
+        If nothing waits, a first slice is done before the method returns. ``items`` must not change meanwhile.
         """
 
         def begin() -> None:
@@ -81,9 +82,9 @@ class SliceQueue:
 
 
 def in_parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Yield a sequence in parts of a size, each made when it is its turn.
+    """Yield a sequence in parts of a size. Each part is made when it is needed.
 
-    All parts at once would be as many references more for the garbage collector to follow, in one loop turn.
+    If all parts were made at once, the garbage collector would have to follow their references in one loop turn.
     """
     for at in range(0, len(items), size):
         yield items[at : at + size]
@@ -114,9 +115,9 @@ class TurnBudget:
             self._waiting.append(work)
 
     def each(self, items: Iterable[T], work: Callable[[T], None], *, then: Callable[[], None] = lambda: None) -> None:
-        """Do the work on each item in order, then call back; other work of this kind has its turn in between.
+        """Do the work on each item in order, then call back. Other work of this kind is done in between.
 
-        ``items``: a list, or an iterator that bears changes meanwhile.
+        ``items`` is a list, or an iterator that tolerates changes of its source.
         """
         left = iter(items)
 
@@ -131,7 +132,7 @@ class TurnBudget:
         self.do(go_on)
 
     def _has_time(self) -> bool:
-        """Return whether work may be done now: nothing waits, and the turn has time left."""
+        """Return True if nothing waits and the loop turn has time left."""
         if self._until is None:
             self._until = self._clock() + TURN
             self._call_soon(self._next_turn)

@@ -28,7 +28,7 @@ _USER: Final = Kind.USER
 
 
 def subscribe(connection: Connection, request: Subscribe) -> None:
-    """Subscribe a connection to a channel, once the backplane has confirmed. Raise SubscriptionError."""
+    """Subscribe a connection to a channel as soon as the backplane confirms. Raise SubscriptionError for a refusal."""
     name = request.channel
     pending = connection.pending_subscriptions
     if pending is not None and name in pending.by_channel:
@@ -49,7 +49,7 @@ def subscribe(connection: Connection, request: Subscribe) -> None:
         if channel.subscribers[connection] == user_id:
             _confirm_again(connection, channel, request)
             return
-        leave(connection, channel)  # the connection comes back as another user
+        leave(connection, channel)  # the connection subscribes again, as another user
         _note_repetition(connection)
     if connection.subscription_bucket is not None:
         _check_repetitions(connection, name)
@@ -59,7 +59,7 @@ def subscribe(connection: Connection, request: Subscribe) -> None:
 
 
 def _authorized(connection: Connection, request: Subscribe, kind: Kind) -> Member | None:
-    """Return the member that a connection becomes, None but on presence channels. Raise SubscriptionError."""
+    """Check a subscription's signature; return the member on a presence channel, else None. Raise SubscriptionError."""
     name, user = request.channel, connection.user
     if kind.needs_auth:
         _verify(connection, request)
@@ -81,7 +81,7 @@ def subscribe_user(connection: Connection, user_id: str, confirm: Callable[[], N
     name = SERVER_TO_USER + user_id
     channel = app.channels.get(name)
     if channel_names.fault(name, app.settings.max_channel_name_length) is not None:
-        confirm()  # no channel can have this name: nothing can be sent to the user
+        confirm()  # no channel can have this name, so no event can be sent to the user
     elif channel is not None and connection in channel.subscribers:
         confirm()
     else:
@@ -106,7 +106,7 @@ def leave(connection: Connection, channel: Channel) -> None:
 
 
 def leave_some(connection: Connection, number: int) -> None:
-    """Remove a connection that is gone from its first channels, before :meth:`soundpost.core.node.Node.closed`."""
+    """Remove a closed connection from its first channels, before :meth:`soundpost.core.node.Node.closed` is called."""
     left, connection.channels = connection.channels[:number], connection.channels[number:]
     linger = presence_grace.grace_of(connection)
     for channel in left:
@@ -114,7 +114,7 @@ def leave_some(connection: Connection, number: int) -> None:
 
 
 def leave_all(connection: Connection, linger: float) -> None:
-    """Remove a connection that is gone from all its channels; its members stay for ``linger`` seconds."""
+    """Remove a closed connection from all its channels. Its members stay for ``linger`` seconds."""
     left, connection.channels = connection.channels, []
     for channel in left:
         _leave(connection, channel, linger)
@@ -135,7 +135,7 @@ def _leave(connection: Connection, channel: Channel, linger: float = 0) -> None:
 
 
 def _confirm_again(connection: Connection, channel: Channel, request: Subscribe) -> None:
-    """Confirm a subscription that the connection has already, with the channel's current state."""
+    """Confirm a subscription that the connection already has, with the channel's current state."""
     _note_repetition(connection)
     _check_repetitions(connection, channel.name)
     history = _history_request(connection, request)
@@ -143,10 +143,11 @@ def _confirm_again(connection: Connection, channel: Channel, request: Subscribe)
     def confirm(snapshot: ChannelSnapshot) -> None:
         if connection in channel.subscribers:
             channel.send_gathered()
-            channel.flush()  # the snapshot has the frames that wait here: sent after it, they would seem new
+            # The snapshot contains the waiting frames: a client that got them afterwards would take them for new ones.
+            channel.flush()
             channel.app.node.outbox.send_to(channel, connection)
             if channel.replays is not None and snapshot.history is not None:
-                channel.replays.end(connection)  # the client says anew where it goes on
+                channel.replays.end(connection)  # the client has named a new position
             _confirm(request, connection, channel, snapshot)
 
     channel.app.node.peers.snapshot(channel.app.settings.id, channel.name, confirm, history)
@@ -207,12 +208,12 @@ def _send_cached(connection: Connection, channel: Channel, snapshot: ChannelSnap
 
 
 def _asked_in_vain(request: Subscribe) -> bool:
-    """Return whether a client has a position in the history of a channel that keeps none any more."""
+    """Return True if a client names a position, but the channel keeps no history any more."""
     return request.resume not in (None, "", LOST_POSITION)
 
 
 def _history_request(connection: Connection, request: Subscribe) -> HistoryRequest | None:
-    """Return what a client asks of a channel's history; None if it cannot resume, or the channel keeps no history.
+    """Return a client's request for history; None if the client cannot resume, or the channel keeps no history.
 
     Raises SubscriptionError for a text that is not a position or a socket id, and for a rewind that is not allowed.
     """
@@ -317,7 +318,7 @@ def _check_limit(connection: Connection, name: str) -> None:
 
 
 def _note_repetition(connection: Connection) -> None:
-    """Limit the rate of a client's subscriptions from now on: answers may be far larger than requests."""
+    """Limit the rate of a client's subscriptions from now on, because answers can be far larger than requests."""
     if connection.subscription_bucket is None:
         app = connection.app
         connection.subscription_bucket = TokenBucket(app.max_subscriptions, app.node.clock())

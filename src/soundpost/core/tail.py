@@ -1,7 +1,7 @@
-"""A tail: lines of what happens on a node to one channel, user or socket, or to all of an app, as it happens.
+"""A tail: live lines about the events of one channel, user or socket of a node, or of a whole app.
 
-A tail is an observer of its node while it runs; without one nothing is paid. What a tail does not show is sorted out
-before anything is decoded.
+A running tail is an observer of its node. Without a tail there is no cost. Messages that a tail does not show are
+skipped before anything is decoded.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from soundpost.core.peers import OutgoingEvent
 
 LASTS: Final = 30
-"""Seconds after which a tail ends that is not started again."""
+"""Seconds after which a tail ends, unless it is started again."""
 _MAX_SOCKETS: Final = 1_000
 _HEARTBEATS: Final = (messages.PING, messages.PONG)
 _MAX_SIGN_LENGTH: Final = 64
@@ -55,7 +55,7 @@ class Tail(Observer):
         self._channel = start.channel
         self._matches = _matcher(start.channel)
         self._needle = _needle(start.channel)
-        self._user_sockets: set[str] = set()  # sockets that the user was seen at: a closed one has no user any more
+        self._user_sockets: set[str] = set()  # sockets on which the user was seen: a closed one has no user
         self.on_lines = on_lines
         self._lines = GatheredLines(self._send, node.call_later)
         self.ends_at = node.clock() + LASTS
@@ -116,7 +116,7 @@ class Tail(Observer):
         self._add_words("broadcast", frame_payload(frame), recipients=recipients)
 
     def subscription_resumed(self, connection: Connection, channel: Channel, following: int) -> None:
-        """Show that a client goes on in a channel's history."""
+        """Show that a client resumes in a channel's history."""
         if self._shows(connection) and self._matches(channel.name):
             events = "event follows" if following == 1 else "events follow"
             self._add("resumed", connection, channel=channel.name, detail=f"{following} {events}")
@@ -133,7 +133,7 @@ class Tail(Observer):
             self._add("refused", connection, detail=detail)
 
     def refused(self, refusal: RefusalLine, connection: Connection | None) -> None:
-        """Show a refusal; one of a client that never connected belongs to no user, socket and channel."""
+        """Show a refusal. A refused handshake or request belongs to no user and no socket."""
         if refusal.app_id != self._app_id or (self._channel and not self._matches(refusal.channel)):
             return
         if (self._user_id or self._socket_id) and (connection is None or not self._shows(connection)):
@@ -147,7 +147,7 @@ class Tail(Observer):
     # Filter
 
     def _shows(self, connection: Connection) -> bool:
-        """Return whether the tail is for a connection, as far as app, user and socket decide."""
+        """Return True if app, user and socket of a connection match the tail."""
         app = connection.app
         if app.settings.id != self._app_id:
             return False
@@ -164,7 +164,7 @@ class Tail(Observer):
         return False
 
     def _reaches(self, channel: Channel) -> bool:
-        """Return whether the frame that was queued last on a channel goes to the tail's user or socket."""
+        """Return True if the frame that was queued last on a channel goes to the tail's user or socket."""
         app = channel.app
         connections: Iterable[Connection] = [
             *app.users.get(self._user_id, ()),
@@ -178,7 +178,7 @@ class Tail(Observer):
         return any(channel.gets_last(connection) for connection in connections)
 
     def _is_heartbeat(self, payload: bytes) -> bool:
-        """Return whether a message is a ping or pong, of which an app may have very many."""
+        """Return True for a ping or pong; an app can have very many of them."""
         if self._user_id or self._socket_id or len(payload) > _MAX_SIGN_LENGTH:
             return False
         return b"pusher:pong" in payload or b"pusher:ping" in payload
@@ -208,14 +208,14 @@ class Tail(Observer):
 
 
 def _matcher(channel: str) -> Callable[[str], object]:
-    """Return a function that tells whether a channel's name is meant; a plain name is only compared."""
+    """Return a function that returns True for a channel name that the tail shows. A name without ``*`` is compared."""
     if not channel:
         return lambda name: True
     return channel_matcher((channel,)) if "*" in channel else channel.__eq__
 
 
 def _needle(channel: str) -> bytes:
-    """Return bytes that each message about the channel, or the channels of a pattern, contains."""
+    """Return bytes that every message about the channel, or about the pattern's channels, contains."""
     found = _LITERAL.findall(channel.encode(errors="replace"))
     return max(found, key=len, default=b"")
 

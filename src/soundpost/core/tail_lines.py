@@ -1,4 +1,4 @@
-"""Lines of a tail: messages in readable form, and their gathering."""
+"""Lines of a tail: messages in readable form, gathered for sending."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _read_subscription: Final = reader(_Subscription)
 
 
 def words_of(payload: bytes) -> Words:
-    """Return a message in words, without signatures: data that is a JSON string as the text in it.
+    """Return a message in readable form, without signatures. Of data that is a JSON string, the content is returned.
 
-    The channel of ``pusher:subscribe`` and the like is that in its data. Anything else than a message of the protocol
-    has only data, as it came.
+    The channel of ``pusher:subscribe`` and similar messages is the one in their data. A text that is not a message of
+    the protocol is returned unchanged as data.
     """
     message = readable(payload)
     if message is None:
@@ -61,14 +61,14 @@ def _channel_in(event: str, data: str) -> str:
 
 def _shown(text: str) -> str:
     text = without_signatures(text[: 2 * _MAX_DATA])
-    text = text.encode(errors="replace").decode()  # half an emoji cannot be sent on
+    text = text.encode(errors="replace").decode()  # half of a surrogate pair cannot be encoded
     return text if len(text) <= _MAX_DATA else f"{text[:_MAX_DATA]}…"
 
 
 class GatheredLines:
-    """Lines that are sent together, :data:`PERIOD` seconds after the first of them.
+    """Lines that are sent together, :data:`PERIOD` seconds after the first line.
 
-    ``send`` gets the lines and the number of those that were left out.
+    ``send`` gets the lines and the number of lines that were left out.
     """
 
     def __init__(self, send: Callable[[list[TailLine], int], None], call_later: CallLater) -> None:
@@ -92,7 +92,7 @@ class GatheredLines:
         self._schedule()
 
     def leave_out(self, number: int = 1) -> None:
-        """Count lines that are not even made."""
+        """Count lines that are left out before they are built."""
         self._left_out += number
         self._schedule()
 
@@ -109,7 +109,7 @@ class GatheredLines:
 
 
 class LimitedLines:
-    """Hands on the lines of many nodes, no more than one node may send; the rest counts as left out.
+    """Limit of the lines of all nodes together to as many as one node may send; other lines count as left out.
 
     ``clock`` is in seconds.
     """

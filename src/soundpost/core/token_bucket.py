@@ -1,4 +1,4 @@
-"""Token buckets: limits of how often one connection may do something."""
+"""Token buckets: limits of the number of actions of one connection in a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ class TokenBucket:
 
     def take(self, burst: int, period: float, now: float) -> bool:
         """Take one token; False if none is left. ``now`` is in seconds."""
-        tokens = self._tokens + (now - self._at) * burst / period  # as _refill, without calls: every event comes here
+        # A copy of _refill, because a call would cost time in every event.
+        tokens = self._tokens + (now - self._at) * burst / period
         if tokens > burst:
             tokens = float(burst)
         self._at = now
@@ -30,7 +31,7 @@ class TokenBucket:
         return self._tokens < 1
 
     def spend(self, tokens: int, burst: int, period: float, now: float) -> None:
-        """Take tokens for what is done already; they may become less than none."""
+        """Take tokens for an action that is done already. The number of tokens can become negative."""
         self._refill(burst, period, now)
         self._tokens -= tokens
 

@@ -71,7 +71,7 @@ def _confirm(connection: Connection, user_data: str, watchlist: bytes) -> None:
 
 
 def sign_out(connection: Connection, user: User, linger: float) -> None:
-    """Sign the user of a connection that is gone out; it stays online for ``linger`` seconds."""
+    """Sign out the user of a closed connection. The user stays online for ``linger`` seconds."""
     app = connection.app
     watchlists.end(connection)
     connection.user = None
@@ -86,7 +86,7 @@ def sign_out(connection: Connection, user: User, linger: float) -> None:
 def terminate(app: App, user_id: str) -> None:
     """Close every connection of a user on this node: signed in as the user, or a member of a channel as the user.
 
-    Costs grow with the user's own connections only. Many connections are closed over several loop turns.
+    The time grows with the user's own connections only. Many connections are closed over several loop turns.
     """
 
     def end(connection: Connection) -> None:
@@ -98,7 +98,7 @@ def terminate(app: App, user_id: str) -> None:
 
 
 def _read(user_data: str) -> tuple[User, str, bytes]:
-    """Return the user that signs in, its data with the id as a string (pusher-js takes no other), and its watchlist."""
+    """Return the user, the user data with the id as a string (pusher-js accepts no other), and the watchlist."""
     data = messages.read_user_data(user_data)
     user = User(str(data.id), bytes(data.user_info))
     if isinstance(data.id, int):

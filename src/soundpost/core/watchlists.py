@@ -1,4 +1,4 @@
-"""Watchlists: a signed-in client is told which users of its list are online, and then who comes and who goes.
+"""Watchlists: a signed-in client learns which users of its list are online, and later who comes online or goes.
 
 A node asks the backplane once for each user, however many of its clients watch that user.
 
@@ -43,20 +43,20 @@ class Watchlist:
     def __init__(self, user_ids: Sequence[str]) -> None:
         self.user_ids = user_ids
         self.has_state = False
-        """True once the client was told who is online: from then on it gets the changes."""
+        """True once the client has the list of online users. From then on it gets changes."""
 
 
 class WatchlistRequest(NamedTuple):
-    """A watchlist as a client may have it."""
+    """A checked watchlist of a client."""
 
     user_ids: list[str]
     """Users to watch, each once."""
     faults: list[tuple[int, str]]
-    """Errors that the client is told: code and text."""
+    """Errors for the client: code and text of each."""
 
 
 def read(watchlist_json: bytes, settings: AppSettings) -> WatchlistRequest:
-    """Return the users of the ``watchlist`` in a sign-in's ``user_data``, and what is wrong with the list."""
+    """Return the users of the ``watchlist`` in a sign-in's ``user_data``, and the errors in the list."""
     if watchlist_json == b"null":
         return WatchlistRequest([], [])
     try:
@@ -79,7 +79,7 @@ def read(watchlist_json: bytes, settings: AppSettings) -> WatchlistRequest:
 
 
 def begin(connection: Connection, user_ids: Sequence[str]) -> None:
-    """Tell a client which of these users are online, and from then on who of them comes and goes."""
+    """Tell a client which users are online, and from then on which of them come online or go offline."""
     end(connection)
     if not user_ids:
         return
@@ -93,7 +93,7 @@ def begin(connection: Connection, user_ids: Sequence[str]) -> None:
         watched.watchers[connection] = None
     if all(app.watched[user_id].is_online is not None for user_id in user_ids):
         _send_state(connection, watchlist)
-    else:  # answers come in the order of the questions, so this one comes behind all that are on their way
+    else:  # answers come in the order of the questions: this one comes after all answers that are on their way
         app.node.peers.watch(app.settings.id, list(asked), partial(_answered, connection, watchlist, asked))
 
 
@@ -113,7 +113,7 @@ def _send_state(connection: Connection, watchlist: Watchlist) -> None:
 
 
 def end(connection: Connection) -> None:
-    """Tell a client no more of the users it watched, if there are any."""
+    """Stop telling a client about the users that it watched, if any."""
     app = connection.app
     watchlist = app.watchlists.pop(connection, None)
     if watchlist is None:
@@ -131,7 +131,7 @@ def end(connection: Connection) -> None:
 
 
 def change(app: App, user_id: str, is_online: bool) -> None:
-    """Tell those who watch a user that it has come online, or has gone."""
+    """Tell the clients that watch a user that the user has come online or gone offline."""
     watched = app.watched.get(user_id)
     if watched is None or watched.is_online in (None, is_online):  # an answer with the state is on its way, or came
         return

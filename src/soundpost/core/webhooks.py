@@ -1,4 +1,4 @@
-"""Webhooks: what the server tells an application, as one record each, from where it happens to where it is sent."""
+"""Events for webhooks: one record for each event, from the place where it happens to the queue of the endpoint."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PUSHER_EVENTS: Final = (
 MORE_EVENTS: Final = ("user_online", "user_offline", "connection_opened", "connection_closed")
 """Names of the webhooks that Pusher does not have: an endpoint gets those that it names."""
 WITHOUT_CHANNEL: Final = frozenset(MORE_EVENTS)
-"""Names of the webhooks that are about no channel: patterns of channels do not keep them from an endpoint."""
+"""Names of the webhooks that belong to no channel. An endpoint's patterns of channels do not apply to them."""
 ENDS: Final = {
     "channel_vacated": "channel_occupied",
     "member_removed": "member_added",
@@ -32,7 +32,7 @@ OPPOSITES: Final = {**ENDS, **BEGINS}
 """Names of the webhooks that begin or end a state, each with the name of the other one."""
 
 HELD: Final = 3.0
-"""Seconds that an end is held back, for the case that its state begins again."""
+"""Seconds that the end of a state is held back, in case the state begins again."""
 
 
 class WebhookEvent(Struct, frozen=True, array_like=True, gc=False):
@@ -46,20 +46,19 @@ class WebhookEvent(Struct, frozen=True, array_like=True, gc=False):
     body: bytes
     """JSON object of the event as an endpoint gets it, without ``id`` and ``time_ms``: ``name`` first."""
     time_ms: int
-    """Time of day at which it happened, in milliseconds since 1970."""
+    """Time of the event, in milliseconds since 1970."""
     is_final: bool = False
-    """True for an end of a state that has been held back already, for as long as an end is: a member whose grace is
-    over."""
+    """True for an end of a state that has been held back long enough already: the grace of a member is over."""
 
     @property
     def state(self) -> tuple[str, str, str] | None:
-        """The key of the state that the event begins or ends; None for an event about no state."""
+        """Key of the state that the event begins or ends; None for other events."""
         beginning = self.name if self.name in BEGINS else ENDS.get(self.name)
         return None if beginning is None else (beginning, self.channel, self.user_id)
 
 
 class WebhookLog(Protocol):
-    """A log that takes the events of a registry: of all nodes of its apps, each event once."""
+    """A log that gets the webhook events of a registry: those of all nodes, each event once."""
 
     def add(self, app_id: str, event: WebhookEvent) -> None:
-        """Take an event, behind all that were added before."""
+        """Add an event behind all earlier ones."""
