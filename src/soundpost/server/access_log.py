@@ -52,7 +52,7 @@ class AccessLog:
         self._lines: list[str] = []
 
     def add(self, request: Request | None, address: str, status: int, size: int, seconds: float) -> None:
-        """Add a line. ``request`` is None for bytes that were none; ``size``: bytes of the answer's body."""
+        """Add a line. ``request`` is None for bytes that are not a request; ``size`` is the answer's body in bytes."""
         if request is None:
             method, path, app_id = "-", "-", ""
         else:

@@ -6,7 +6,7 @@ import gc
 
 
 def spare_the_loop() -> None:
-    """Have garbage collections look at few objects from now on: they stop the loop.
+    """Limit the objects that each garbage collection visits, because a collection stops the loop.
 
     Objects that exist now stay, so the collector need not look at them again. Connections are freed by reference
     counts. Cycles are rare, and so are full collections: one with 100,000 channels takes 40 ms and more. The young

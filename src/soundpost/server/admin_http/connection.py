@@ -17,9 +17,9 @@ from soundpost.server.admin_http.messages import AdminError, AdminRequest, Admin
 log = logging.getLogger("soundpost.server")
 
 MAX_HEAD: Final = 16_384
-"""Bytes of request line and headers that are taken."""
+"""Largest size of request line and headers in bytes."""
 MAX_BODY: Final = 1_048_576
-"""Bytes of a body that are taken, unless a server takes fewer."""
+"""Largest size of a body in bytes, unless a server has a smaller limit."""
 _MAX_PIPELINED: Final = 16
 
 
@@ -170,7 +170,7 @@ class AdminConnection(asyncio.Protocol):
         self._headers[key] = text
 
     def on_headers_complete(self) -> None:
-        """Refuse what is too large, and let a client go on that waits with its body."""
+        """Refuse a request that is too large, and send ``100 Continue`` to a client that waits for it."""
         self._is_head_complete = True
         length = self._headers.get("content-length", "")
         if len(self._target) + self._head_size > MAX_HEAD:
@@ -210,7 +210,7 @@ class AdminConnection(asyncio.Protocol):
         self._refuse(413, f"The body has more than {self._max_body:,} bytes")
 
     def _refuse(self, status: int, sentence: str) -> None:
-        """Answer a request that is not taken, and end the connection."""
+        """Answer a refused request, and end the connection."""
         if not self._is_ending and not self._transport.is_closing():
             self._is_ending = True
             self._transport.write(AdminError(status, sentence).response().encode(keep_alive=False))
@@ -297,7 +297,7 @@ class AdminConnection(asyncio.Protocol):
         self._transport.abort()
 
     def _close(self) -> None:
-        """Close the connection, once the client has taken all or its time is over."""
+        """Close the connection as soon as the client has taken all output or its time is over."""
         self._set_timer(self._timeouts.reading)
         self._transport.close()
 

@@ -36,7 +36,7 @@ class AdminRequest:
 
     @cached_property
     def query(self) -> dict[str, str]:
-        """The query's parameters, decoded; of several with one name the last."""
+        """The query's parameters, decoded. If a name is repeated, the last value counts."""
         return dict(parse_qsl(self._query, keep_blank_values=True))
 
     @cached_property

@@ -54,7 +54,7 @@ def authenticate(request: Request, app: App, prefix: str, now: float | None = No
 
 
 def _is_signed_as_usual(request: Request, app: App, now: float) -> bool:
-    """Return whether a request is signed in the usual form, and right in all.
+    """Return True if a request is signed in the usual form and all its values are right.
 
     The usual form has the parameters of a publish and no others, in the order of the signed text, with the signature in
     its place or at the end. Of any other request :func:`_authenticated` finds out what is wrong, if anything is.
@@ -105,7 +105,7 @@ def _authenticated(request: Request, app: App, prefix: str, now: float) -> dict[
 
 
 def _warn(request: Request, app: App, error: ApiError) -> None:
-    """Log that a publisher is refused, without the values it sent: one may be a secret in a wrong place."""
+    """Log that a publisher is refused, without the values that it sent: one of them could be a secret."""
     reason = _SENT.sub("…", error.message).rstrip(".")
     reason = reason.replace("HmacSHA256Hex(…", "HmacSHA256Hex(…, your_secret_key), but you sent …")
     address = request.client_ip()

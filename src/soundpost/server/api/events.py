@@ -71,7 +71,7 @@ class _RawBatch(Struct):
 
 
 _LOCAL_ONLY: Final = {"delivered": "local"}
-"""A note in the answer while Redis is away: clients of this host have the event, for those of others it waits."""
+"""Note in the answer while Redis cannot be reached: the event waits for clients of other hosts."""
 _CHANNELS_AT_ONCE: Final = 100
 """Largest number of channels to which an event is published in one loop turn: some 2 ms if a history keeps it."""
 _KEY_ID: Final = re.compile(r"[-a-zA-Z0-9_]{1,32}")

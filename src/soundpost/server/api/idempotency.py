@@ -1,4 +1,4 @@
-"""Publishing with an ``Idempotency-Key``: once only, however often the request is sent.
+"""Publishing with an ``Idempotency-Key``: once only, even if the request is sent several times.
 
 Source: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """

@@ -20,7 +20,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 def asked_by(request: Request) -> bool:
-    """Return whether the sender of a request asks for large batches."""
+    """Return True if the sender of a request asks for large batches."""
     # Without a key the headers are not searched: most publishers send none.
     return request.idempotency_key is not None and _ASKS in request.headers()
 
@@ -47,7 +47,7 @@ def telling(answer: Callable[[], Response | PendingResponse], request: Request, 
 def with_errors(
     answer: Response | PendingResponse, size: int, errors: dict[int, ApiError]
 ) -> Response | PendingResponse:
-    """Return the answer to the other events of a batch of this ``size``, with the errors by their index."""
+    """Return the answer to the valid events of a batch of ``size`` events, with the errors of the others by index."""
 
     def joined(response: Response) -> Response:
         if response.status != 200:
@@ -65,7 +65,7 @@ def with_errors(
 
 
 def _changed(answer: Response | PendingResponse, change: Callable[[Response], Response]) -> Response | PendingResponse:
-    """Return an answer changed, once it is there."""
+    """Change an answer as soon as it is ready."""
     if isinstance(answer, Response):
         return change(answer)
     if answer.response is not None:

@@ -79,7 +79,7 @@ class Request:
         self.publish_times: Histogram | None = None
         self.body_md5 = ""
         self.client: Client | None = None
-        """The connection that the request came over; None where nothing is known of it."""
+        """Connection of the request; None if it is unknown, as in an embedded server."""
         self.max_size = len(body)
         """Largest size of a body that is taken where this request came in, in bytes."""
 
@@ -97,7 +97,7 @@ class Request:
         return found
 
     def client_ip(self) -> str:
-        """Return the client's address; empty if nobody knows it."""
+        """Return the client's address; empty if it is unknown."""
         return "" if self.client is None else self.client.client_ip(self)
 
     def head_without(self, *names: bytes) -> bytes:

@@ -45,7 +45,8 @@ _MAX_CACHED: Final = 1_000
 """Largest number of addresses whose route is remembered."""
 _HEALTH: Final = Response(body=b'{"health":"OK"}')
 _HEALTH_ALONE: Final = Response(body=b'{"health":"OK","delivered":"local"}')
-"""Health while Redis is away: this host serves its own clients, and no other could do better."""
+"""Answer to health checks while Redis cannot be reached: this host still serves its own clients, and no other host
+could serve them better."""
 _HEALTH_DRAINING: Final = Response(503, b'{"health":"draining"}')
 
 
@@ -166,7 +167,7 @@ class Router:
         raise ApiError(404, f"Not found: paths begin with {self._prefix} on this server{hint}")
 
     def _explain_missing_upgrade(self, request: Request) -> None:
-        """Answer a plain request to a WebSocket address: a proxy took the upgrade out, as a rule."""
+        """Answer a plain request to a WebSocket address. Mostly a proxy has removed the upgrade."""
         try:
             handshake.accept(request.method, request.http_version, request.headers())
         except HandshakeError as error:
@@ -175,7 +176,7 @@ class Router:
 
 
 def _hint(path: str, full_path: str) -> str:
-    """Return where else to look, for a path of other servers or with a wrong prefix; empty if that is not known."""
+    """Return a hint for a path of another server or with a wrong prefix; empty without a hint."""
     advice = advice_on_path(path)
     return f": {advice}" if advice else path_hint(full_path)
 

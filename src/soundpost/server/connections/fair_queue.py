@@ -48,11 +48,11 @@ class FairQueue:
         self._is_scheduled = False  # _serve, for the next turn
 
     def __len__(self) -> int:
-        """Return how many connections wait."""
+        """Return the number of connections that wait."""
         return len(self._waiting)
 
     def has_time(self) -> bool:
-        """Return whether work that has just come may begin in this loop turn, or has to queue.
+        """Return True if new work can begin in this loop turn; False if it has to queue.
 
         New work has a time of its own, beside the queue's: a client that sends little does not wait for those that send
         much.

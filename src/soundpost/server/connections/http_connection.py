@@ -148,7 +148,7 @@ class HttpConnection(HttpResponder):
         self._resume()
 
     def _resume(self) -> None:
-        """Parse or read on, unless that must wait: for a turn, for answers, for the client to read answers."""
+        """Continue to parse or read, unless the connection waits for its turn, for answers, or for a slow client."""
         if self._ending:
             self._unread.clear()
         if self._is_queued:
@@ -273,7 +273,7 @@ class HttpConnection(HttpResponder):
         )
 
     def close_if_idle(self) -> None:
-        """Close, unless a request is under way: that one is answered first, as the last."""
+        """Close now, or after the answer to a request that is under way."""
         if not self.is_busy and not self._ending:
             self._ending = True
             self.transport.close()
@@ -304,7 +304,7 @@ class HttpConnection(HttpResponder):
     # Time
 
     def on_time(self, now: int) -> int:
-        """Close a client that is late: with a request, with the next one (keep-alive), or with closing its side."""
+        """Close the connection of a late client: a request or the close did not come in time."""
         settings = self._server.settings
         if self._ending:
             self.transport.abort()

@@ -114,7 +114,7 @@ class HttpResponder(asyncio.Protocol):
 
     @property
     def counted_address(self) -> str:
-        """The address under which the socket is counted: the client's network, or a proxy's own address."""
+        """Address under which the socket is counted: the client's network, or the address of a trusted proxy."""
         if self._is_lost:
             return UNKNOWN_ADDRESS
         return self._server.counted_address(self.transport)
@@ -235,7 +235,7 @@ class HttpResponder(asyncio.Protocol):
             self._resume()
 
     def _note(self, publishes: list[tuple[float, Histogram]]) -> None:
-        """Note how long requests to publish have taken that are answered now."""
+        """Add the durations of publish requests that are answered now to the figures."""
         now = _clock()
         for received_at, times in publishes:
             times.observe(now - received_at)

@@ -1,4 +1,4 @@
-"""Closed connections on their way out of the node, some in each loop turn."""
+"""Removal of closed connections from the node, some in each loop turn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger("soundpost.server")
 _TURN: Final = 0.002
 """Seconds of a loop turn in which connections leave."""
 _AT_ONCE: Final = 16
-"""Channels that are left between two looks at the clock, at least so many in a loop turn, which cannot close more
+"""Number of channels to leave between two looks at the clock, and at least in each loop turn, which cannot close more
 connections one by one. Each takes 10 µs, over Redis 100 µs."""
 _PAUSE: Final = 0.005
 """Seconds between two turns while the others are behind: then as few as possible leave in each."""
@@ -49,11 +49,11 @@ class LeaveQueue:
         self._waiting: deque[tuple[Connection, int | None]] = deque()
 
     def __len__(self) -> int:
-        """Return how many connections have not left yet."""
+        """Return the number of connections that have not left yet."""
         return len(self._waiting)
 
     def add(self, connection: Connection, code: int | None) -> None:
-        """Have a connection leave. ``code`` is that of the close frame; None for a connection that was lost."""
+        """Queue a connection to leave. ``code`` is the close frame's; None for a connection lost without one."""
         if not self._waiting:
             self._call_soon(self._leave)
         self._waiting.append((connection, code))

@@ -1,4 +1,4 @@
-"""Lingering close: discarding what a client still sends after the last answer or close frame.
+"""Lingering close: input after the last answer or close frame is read and discarded.
 
 Closing the socket at once would lose the reason on its way: a client that writes without reading sees the reason only
 once it has written everything.
@@ -13,13 +13,13 @@ MAX_READ: Final = 16 * 1024 * 1024
 
 
 class Lingering:
-    """A count of the bytes that clients send after their end."""
+    """Count of the bytes that each client sends after the last answer or close frame."""
 
     def __init__(self) -> None:
         self._read: dict[object, int] = {}
 
     def may_read_more(self, connection: object, size: int) -> bool:
-        """Count ``size`` bytes; return whether more may be read."""
+        """Count ``size`` bytes; return True if more may be read."""
         read = self._read[connection] = self._read.get(connection, 0) + size
         return read < MAX_READ
 

@@ -1,4 +1,4 @@
-"""HTTP connections whose requests are in the access log. Without one, connections know nothing of it."""
+"""HTTP connections that write their requests to the access log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from soundpost.server.server import Server
 
 _INFORMATIONAL: Final = b"HTTP/1.1 1"
-"""Beginning of an answer that is none: ``100 Continue``, or the upgrade that precedes a refusal."""
+"""Beginning of responses that are not logged: ``100 Continue``, and the upgrade that precedes a refusal."""
 
 
 class _Entry(NamedTuple):

@@ -13,12 +13,12 @@ else:
 
 
 def places_for_websockets(capacity: int) -> int:
-    """Return how many of ``capacity`` connections WebSockets may take; the rest is for applications that publish."""
+    """Return the number of WebSockets for a ``capacity`` of connections. The rest is for applications that publish."""
     return capacity - min(64, capacity // 20)
 
 
 def raise_open_files_limit() -> int:
-    """Raise the soft limit as far as the hard one allows; return how many files may be open now."""
+    """Raise the soft limit as far as the hard limit allows; return the number of files that may be open now."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         # macOS calls the hard limit unlimited but takes no more than this.

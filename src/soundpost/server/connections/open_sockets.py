@@ -1,6 +1,6 @@
-"""A limit of open sockets, and the eviction of clients that hold one without use.
+"""A limit of open sockets, and the eviction of idle clients.
 
-Idle clients must not keep others out: where there is no room, a newcomer takes the place of a socket that
+Idle clients must not keep others out. If there is no room, a new connection takes the place of a socket that
 
 1. has had its last answer and is not closed by its client,
 2. has not finished a request yet: first of the newcomer's own address, if that has more of those than others have,
@@ -55,7 +55,7 @@ class OpenSockets:
         return self.capacity - self.count
 
     def opened(self, occupant: Occupant) -> bool:
-        """Count a newcomer; return whether there is room for it."""
+        """Count a new socket; return True if there is room for it."""
         self.count += 1
         self._new[occupant] = None
         return self.count - len(self._going) <= self.capacity or self._make_room(occupant)
@@ -71,7 +71,7 @@ class OpenSockets:
         self._answered[occupant] = None
 
     def kept(self, occupant: Occupant) -> None:
-        """Note that a connection is to stay: it is a WebSocket, or has signed a request."""
+        """Protect a connection from eviction: it is a WebSocket, or has signed a request."""
         if occupant in self._new:
             del self._new[occupant]
             return

@@ -76,7 +76,7 @@ class LostSockets:
 
 
 class Watcher:
-    """Base of what watches sockets, to have them read when input comes.
+    """Base of objects that watch sockets, and have them read when input comes.
 
     The class itself watches nothing: new connections have it until they are read for the first time.
     """
@@ -94,7 +94,7 @@ class Watcher:
         """Watch a socket for other events than ``before``; both have at least one."""
 
     def remove(self, fd: int) -> None:
-        """Watch a socket no more; it must still be open."""
+        """Stop watching a socket, which must still be open."""
 
     def forget(self, fd: int) -> bool:
         """Watch a socket no more that is closed at once; return False if it may not be closed in this turn."""
@@ -229,5 +229,5 @@ class SocketPoller(Watcher):
 
 
 def has_epoll() -> bool:
-    """Return whether the system has what a :class:`SocketPoller` needs."""
+    """Return True if the system has the epoll calls that a :class:`SocketPoller` needs."""
     return sys.platform == "linux"

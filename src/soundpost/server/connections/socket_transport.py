@@ -81,7 +81,7 @@ class SocketTransport:
     # The protocol
 
     def set_protocol(self, protocol: asyncio.Protocol) -> None:
-        """Have another protocol called from now on."""
+        """Set the protocol that is called from now on."""
         self._protocol = protocol
 
     def get_protocol(self) -> asyncio.Protocol:
@@ -115,11 +115,11 @@ class SocketTransport:
             self._begin_watching()
 
     def is_reading(self) -> bool:
-        """Return whether input is read as it comes."""
+        """Return True if input is read as it comes."""
         return self._events & EPOLLIN != 0
 
     def pause_reading(self) -> None:
-        """Read no further."""
+        """Stop reading."""
         if self._events & EPOLLIN:
             self._watch(self._events & ~EPOLLIN)
 
@@ -232,7 +232,7 @@ class SocketTransport:
                 self._end_output()
 
     def _end_output(self) -> None:
-        """Do what had to wait until all output was sent."""
+        """End the output or close the socket, as requested while output was waiting."""
         if self._state == _CLOSING:
             self._lose(None)
         elif self._state == _ENDED:
@@ -247,7 +247,7 @@ class SocketTransport:
     # The end
 
     def is_closing(self) -> bool:
-        """Return whether the connection closes, or is closed."""
+        """Return True if the connection is closing or closed."""
         return self._state > _ENDED
 
     def close(self) -> None:

@@ -94,7 +94,7 @@ class Upgrade:
         self._counted: str | None = None
         self._is_admitted = False
         self.early = early
-        """Bytes for the WebSocket that have come already."""
+        """Bytes for the WebSocket that came together with the request."""
 
     def ask(self) -> None:
         """Ask the backplane to admit the connection; :meth:`admitted` gets the answer."""
@@ -200,7 +200,7 @@ def begin_upgrade(server: Server, http: HttpConnection, request: Request, early:
 
 
 def _compresses(server: Server, offers: bytes) -> bool:
-    """Return whether frames to a client that made these offers are compressed."""
+    """Return True if frames to a client with these offers of extensions are compressed."""
     return bool(offers) and server.settings.compression and compression.accepts(offers)
 
 
@@ -233,7 +233,7 @@ def no_room_error(admission: Admission, address: str = "") -> ProtocolError:
 def app_for(
     node: Node, prefix: str, request: Request, origin: str | None, log_throttle: LogThrottle
 ) -> tuple[App, ClientInfo]:
-    """Return the app a client may connect to, and what the client says of itself.
+    """Return the app that a client may connect to, with the client's library and origin.
 
     Raises ProtocolError with the close code if it may not connect.
     A refused origin is logged: as a rule it is a page of the operator's own.

@@ -1,7 +1,7 @@
-"""Reading of a request that arrives whole, in one read, and has a form that everybody reads alike.
+"""Reading of a request that arrives whole, in one read, and has a form that all parsers read in the same way.
 
-Nearly all requests of applications and browsers are such. All others (in parts, pipelined, in chunks, with ``Expect``,
-of HTTP/1.0, with repeated or unusual fields, too large, broken) are for llhttp; see :mod:`.request_reader`.
+Nearly all requests of applications and browsers have this form. llhttp reads all others (in parts, pipelined, in
+chunks, with ``Expect``, of HTTP/1.0, with repeated or unusual fields, too large, broken); see :mod:`.request_reader`.
 
 Measured per publish with three headers: llhttp with its callbacks 4.3 µs and 1.5 for a new reader, the function here in
 Python 4.7, the one in C of ``_wholerequest.c`` 0.7. The latter is used where the package could be compiled.

@@ -136,12 +136,12 @@ def upgrade_is_lost(log_throttle: LogThrottle, request: Request, error: Handshak
 
 
 def asks_for_websocket(headers: Mapping[bytes, bytes]) -> bool:
-    """Return whether a request asks for a WebSocket, even if a proxy took a part of that out."""
+    """Return True if a request asks for a WebSocket, even if a proxy has removed a part of the upgrade."""
     return any(name.startswith(b"sec-websocket-") or name == b"upgrade" for name in headers)
 
 
 def is_doctors(headers: Mapping[bytes, bytes]) -> bool:
-    """Return whether ``soundpost doctor`` sent a request, which tells its user what the log would."""
+    """Return True for a request of ``soundpost doctor``, whose own output replaces the warning in the log."""
     return is_from_doctor(headers.get(b"user-agent", b""))
 
 

@@ -16,7 +16,7 @@ from soundpost.server.dashboard.daemon_view import DaemonView, app_of
 from soundpost.wire.channel_names import fault, kind_of
 
 MAX_MEMBERS: Final = 1_000
-"""Members that are named."""
+"""Largest number of members in an answer."""
 _TIME_TO_ANSWER: Final = 3.0
 _EVENTS_AT_ONCE: Final = 1_000
 _BYTES_AT_ONCE: Final = 524_288
@@ -31,7 +31,7 @@ class ChannelPages:
         self._daemon = daemon
 
     async def get_channel(self, request: AdminRequest) -> Answer:
-        """Answer with all that is known of a channel."""
+        """Answer with subscribers, members, history and last event of a channel."""
         app, name = app_of(self._daemon, request.names["app"]), request.names["name"]
         wrong = fault(name, app.settings.max_channel_name_length)
         if wrong is not None:

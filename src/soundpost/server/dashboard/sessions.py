@@ -14,11 +14,11 @@ import msgspec
 from msgspec import Struct, field
 
 MAX_SESSIONS: Final = 100
-"""Sessions at a time; one more ends the one that was not used for longest."""
+"""Largest number of sessions. A further login ends the session that was unused for the longest time."""
 LIFETIME: Final = 43_200.0
 """Seconds from the login to the end of a session."""
 IDLE_TIME: Final = 1_800.0
-"""Seconds after which a session ends that is not used."""
+"""Seconds without use after which a session ends."""
 
 
 class LoginSession(Struct, array_like=True):
@@ -29,7 +29,7 @@ class LoginSession(Struct, array_like=True):
     began: float
     used: float
     csrf: str = field(default_factory=partial(secrets.token_urlsafe, 24))
-    """Token that every request has to name that changes something."""
+    """Token that every request with a change must have."""
 
 
 class Sessions:

@@ -12,7 +12,7 @@ from soundpost.server.dashboard.daemon_view import DaemonView, app_of
 from soundpost.server.dashboard.event_stream import ALIVE, BEGINNING, event
 
 MAX_TAILS: Final = 20
-"""Tails at a time."""
+"""Largest number of tails at a time."""
 _MAX_LINES: Final = 1_000
 """Lines that wait for a browser; further ones are left out, and counted."""
 _KEEPALIVE: Final = 5.0
@@ -28,7 +28,7 @@ class TailStreams:
         self._open = 0
 
     def tail(self, request: AdminRequest) -> Answer:
-        """Stream what happens, as it happens."""
+        """Stream the lines of a tail as they come."""
         fields = {name: request.query.get(name, "") for name in ("app", "channel", "user", "socket")}
         for name, value in fields.items():
             if len(value) > _MAX_LENGTH:
@@ -70,7 +70,7 @@ class _PendingLines:
         self._some.set()
 
     async def next(self) -> bytes:
-        """Return all that waits as one message, as soon as there is anything; a comment after some seconds without."""
+        """Wait for lines and return them as one message; return a comment after some seconds without lines."""
         try:
             async with asyncio.timeout(_KEEPALIVE):
                 await self._some.wait()

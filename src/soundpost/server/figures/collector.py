@@ -46,7 +46,7 @@ class FiguresCollector:
             self._daemon.backplane.figures.withdraw()
 
     async def host_figures(self) -> HostFigures:
-        """Return the figures of this host now. Who asks while they are taken gets the same."""
+        """Return the figures of this host now. Calls at the same time share one result."""
         if self._taking is None or self._taking.done():
             self._taking = asyncio.create_task(self._daemon.figures())
         return await asyncio.shield(self._taking)

@@ -1,4 +1,4 @@
-"""The lag of an event loop: how long it does other things while a timer is due."""
+"""The lag of an event loop: delays of a timer, because the loop was busy."""
 
 from __future__ import annotations
 

@@ -38,5 +38,5 @@ def make_inspector(
 
 
 def host_name(port: int) -> str:
-    """Return what operators call this host: its name, and the port if there is one."""
+    """Return the name of this host for operators: its host name, and the port if there is one."""
     return f"{socket.gethostname()}:{port}" if port else socket.gethostname()

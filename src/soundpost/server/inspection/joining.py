@@ -74,7 +74,7 @@ def join(question: Question | HostQuestion, replies: Sequence[tuple[str, Reply]]
 
 
 def next_of(question: Question | HostQuestion, reply: Reply) -> str | None:
-    """Return where the page behind a joined one begins, if that one is full."""
+    """Return the value of ``after`` for the next page; None if the joined page is the last."""
     if isinstance(question, ListChannels) and isinstance(reply, ChannelPage):
         names = [line.name for line in reply.channels]
     elif isinstance(question, ListConnections) and isinstance(reply, ConnectionPage):

@@ -1,4 +1,4 @@
-"""The interface of what ``soundpost start`` runs: one process, or a parent with workers."""
+"""Interface of the server that ``soundpost start`` runs: one process, or a parent with workers."""
 
 from __future__ import annotations
 

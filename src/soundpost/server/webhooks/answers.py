@@ -1,4 +1,4 @@
-"""The answers of endpoints, and who asks them."""
+"""Answers of endpoints, and the interface of the HTTP client."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Answer(NamedTuple):
         return 200 <= self.status < 300
 
     def fault_in_words(self, url: str) -> str:
-        """Return why the endpoint at ``url`` has not taken the events; empty if it has."""
+        """Return the reason why the endpoint at ``url`` has not taken the events; empty after a success."""
         return "" if self.is_success or self == Answer(0) else self.in_words(url)
 
     def in_words(self, url: str) -> str:
@@ -71,7 +71,7 @@ class EndpointClient(Protocol):
 
 
 def batch_length(events: Sequence[WaitingEvent] | Iterable[WaitingEvent], batch_size: int) -> int:
-    """Return how many of the events, in their order, are sent in one request of ``batch_size`` events: at least one."""
+    """Return the number of events, at least one, for one request: at most ``batch_size``, within the size limit."""
     size = number = 0
     for waiting in events:
         size += waiting.size

@@ -1,4 +1,4 @@
-"""One endpoint of an app: what it wants, what waits for it, and the request that is under way."""
+"""One endpoint of an app: its filters, its queue, and the request that is under way."""
 
 from __future__ import annotations
 
@@ -283,7 +283,7 @@ class Endpoint:
         return True
 
     def clear(self) -> list[WaitingEvent]:
-        """Give the request up that is under way, and remove all that waits; return it, in its order."""
+        """Give up the request that is under way, and empty the queue; return all its events in order."""
         everything = self.waiting()
         self._queue.clear()
         self._batch = []

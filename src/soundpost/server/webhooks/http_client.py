@@ -186,7 +186,7 @@ def _text(value: str) -> str:
 
 @cache
 def trusted_authorities() -> ssl.SSLContext:
-    """Return what certificates are checked with: the authorities of the system, or of ``SSL_CERT_FILE``."""
+    """Return the certificate authorities of the system, or of ``SSL_CERT_FILE``."""
     context = ssl.create_default_context()
     if not context.get_ca_certs() and not context.cert_store_stats()["x509_ca"]:
         import certifi

@@ -121,7 +121,7 @@ class States:
         return end
 
     def holds_end_of(self, state: State) -> bool:
-        """Return whether the end of a state is held back."""
+        """Return True if the end of a state is held back."""
         return state in self._held
 
     def pop_due(self, now: float) -> WaitingEvent | None:
@@ -153,7 +153,7 @@ class States:
             self._notified[state] = False
 
     def doubt_all(self) -> None:
-        """Note that an endpoint was told of no state."""
+        """Note that some endpoint has no event about any state: all states are sent again when they begin again."""
         self._notified = dict.fromkeys(self._notified, False)
 
     def without_end(self) -> list[State]:
