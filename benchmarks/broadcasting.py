@@ -1,4 +1,4 @@
-"""What broadcasting costs an application: ``python benchmarks/broadcasting.py [--rounds 3]``.
+"""Cost of broadcasting for an application: ``python benchmarks/broadcasting.py [--rounds 3]``.
 
 CPU of the application's process and latency of one event over a kept connection: of ``broadcast()`` and
 ``abroadcast()``, and of the PyPI ``pusher`` SDK's ``trigger``, synchronous and with its asyncio back end; interleaved,

@@ -1,4 +1,4 @@
-"""What a host and a cluster carry, reckoned from what was measured: ``python benchmarks/capacity.py``.
+"""Capacity of a host and of a cluster, computed from measured figures: ``python benchmarks/capacity.py``.
 
 Reads what ``growth.py`` (workers, hosts), ``tls.py`` and ``hundred_thousand.py`` have written into
 ``benchmarks/results``, and writes tables into ``docs/capacity.md`` between its two marks. Nothing is measured here: the

@@ -1,4 +1,4 @@
-"""What several hosts over Redis cost: ``python benchmarks/cluster.py [--rounds 3]``; needs redis-server.
+"""Cost of several hosts over Redis: ``python benchmarks/cluster.py [--rounds 3]``; needs redis-server.
 
 CPU of each process: of the host an event is published on, of one that only has subscribers, and of Redis; with 1 to 8
 hosts that all have a subscriber of the channel, from one publisher that waits for each answer, and from eight. Beside

@@ -1,4 +1,4 @@
-"""What a delivery costs when many publish at once: ``python benchmarks/coalescing.py [--rounds 3]``.
+"""Cost of a delivery when many publish at once: ``python benchmarks/coalescing.py [--rounds 3]``.
 
 One channel with 1,000 subscribers; 1, 8 and 32 publishers, each waiting for its answer before it publishes again. The
 frames of one loop turn leave as one write per subscriber. Method as in ``budgets.py``; the floor sends each event on

@@ -1,4 +1,4 @@
-"""What compression saves on the wire and costs in CPU: ``python benchmarks/compression.py [--rounds 3]``.
+"""Savings of compression on the wire, and its cost in CPU: ``python benchmarks/compression.py [--rounds 3]``.
 
 One channel with 1,000 subscribers, events of 0.3 to 10 kB of JSON such as applications send, plain and compressed in
 turns; method as in ``budgets.py``.

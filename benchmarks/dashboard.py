@@ -1,4 +1,4 @@
-"""What metrics and the dashboard cost a server, and a tail of a busy channel, printed as tables.
+"""Cost of metrics, the dashboard and a tail of a busy channel for a server, printed as tables.
 
 ``python benchmarks/dashboard.py [--rounds 10]``: Linux, two cores; three minutes. The server runs on core 0, clients
 and this script on core 1.

@@ -1,4 +1,4 @@
-"""What it costs to hand one event to many subscribers: the same for every server that can be compared.
+"""Cost of a delivery of one event to many subscribers, for every server that can be compared.
 
 The servers are Soundpost, the C floor of ``floor.c``, and those in ``others/``. All speak to the same clients and hand
 them the same bytes.

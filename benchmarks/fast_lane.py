@@ -1,4 +1,4 @@
-"""What an application pays that publishes often: ``python benchmarks/fast_lane.py [--rounds 3] [--events 20000]``.
+"""Cost for an application that publishes often: ``python benchmarks/fast_lane.py [--rounds 3] [--events 20000]``.
 
 ``--faults`` breaks things meanwhile instead (``gathering/faults.py``), and prints what was lost, doubled or late; it
 exits 1 if anything was. It needs redis-server and nginx, and takes four minutes.

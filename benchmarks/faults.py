@@ -1,4 +1,4 @@
-"""What is lost, doubled or wrong when something breaks: ``python benchmarks/faults.py [--quick] [--faults NAME ...]``.
+"""Lost, doubled and wrong events when something breaks: ``python benchmarks/faults.py [--quick] [--faults NAME ...]``.
 
 Needs redis-server. Hosts, each a process, on one Redis, with two clients each: a user that every host has, and one of
 its own. While 60 events a second are published on them in turn over the HTTP API, one thing breaks and is mended

@@ -1,4 +1,4 @@
-"""What ``growth.py`` wrote, read back: medians, ratios to the floor, and tables of them."""
+"""Reader of the figures that ``growth.py`` wrote: medians, ratios to the floor, and tables of them."""
 
 from __future__ import annotations
 

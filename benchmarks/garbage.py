@@ -1,4 +1,4 @@
-"""How long garbage collection stops the loop: ``python benchmarks/garbage.py [--connections 15000]``.
+"""Pauses of the loop by garbage collection: ``python benchmarks/garbage.py [--connections 15000]``.
 
 A server that times its own collections, while so many clients connect, a quarter of them leave and come back, and
 events go to all of them.

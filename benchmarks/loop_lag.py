@@ -1,4 +1,4 @@
-"""How long one turn of an event loop takes at full size: ``python benchmarks/loop_lag.py [--groups NAME …]``.
+"""Longest turns of event loops at full size: ``python benchmarks/loop_lag.py [--groups NAME …]``.
 
 Servers whose loops are watched do what takes long where there is very much of it, and the longest turn of each
 operation is printed, in milliseconds of CPU time: at most 20 are wanted. So long all other clients wait. With

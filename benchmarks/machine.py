@@ -1,4 +1,4 @@
-"""What figures were measured on and with, and the files that keep them."""
+"""Machine and software of a measurement, and the files that keep figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server costs under each Python: ``python benchmarks/pythons.py --python PATH --python PATH [--rounds 3]``.
+"""Cost of the server under each Python: ``python benchmarks/pythons.py --python PATH --python PATH [--rounds 3]``.
 
 Each interpreter gets a virtual environment with this checkout and what it needs, which pip installs; with ``--folder``
 the environments stay, and are used again. The first interpreter is the one that others are compared with. Rows and

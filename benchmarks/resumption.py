@@ -1,4 +1,4 @@
-"""What clients that resume were given when something broke: ``python benchmarks/resumption.py [--faults NAME ...]``.
+"""Events that resuming clients get when something breaks: ``python benchmarks/resumption.py [--faults NAME ...]``.
 
 Needs redis-server and nginx. Clients on several channels with history note what they are given, publishers note what
 was acknowledged. Meanwhile one thing breaks and is mended (``tests/support/resumption/faults.py``), and after that

@@ -1,4 +1,4 @@
-"""What TLS costs, and where it is best ended: ``python benchmarks/tls.py [--rounds 3] [--only Soundpost,Nginx]``.
+"""Cost of TLS, and the best place to end it: ``python benchmarks/tls.py [--rounds 3] [--only Soundpost,Nginx]``.
 
 Linux, two cores; what is not installed of Nginx, HAProxy and Caddy is left out. The server and the proxy are on core 0,
 clients and publisher on core 1. A figure is CPU time of the server and the proxy together, over the work done; method

@@ -1,4 +1,4 @@
-"""What an application was told while something broke, and what telling costs: ``python benchmarks/webhooks.py``.
+"""Webhooks that an application gets while something is broken, and their cost: ``python benchmarks/webhooks.py``.
 
 Needs redis-server. Users come, speak by a client event and go for good, others stay and come back whenever they are
 cut off. Meanwhile one thing breaks and is mended (``hearing/faults.py``): the endpoint, the server, a worker, a host,

@@ -1,4 +1,4 @@
-"""What may end TLS: Soundpost itself, Nginx, HAProxy, Caddy; all on core 0, each proxy with one worker."""
+"""Programs that end TLS: Soundpost itself, Nginx, HAProxy, Caddy; all on core 0, each proxy with one worker."""
 
 from __future__ import annotations
 

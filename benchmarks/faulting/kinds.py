@@ -1,4 +1,4 @@
-"""What can break, and how it is mended."""
+"""Kinds of faults, and the repair of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes on while something is broken: events are published on all hosts in turn, clients note what they hear."""
+"""Load during a fault: applications publish on all hosts in turn, and clients note the events that they get."""
 
 from __future__ import annotations
 

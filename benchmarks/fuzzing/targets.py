@@ -1,4 +1,4 @@
-"""What is fuzzed: each target sends a round of inputs that follow from a seed, and counts what was answered."""
+"""Targets of fuzzing: each sends a round of inputs that follow from a seed, and counts the answers."""
 
 from __future__ import annotations
 

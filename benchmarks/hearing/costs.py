@@ -1,4 +1,4 @@
-"""What webhooks cost the server: CPU time of client events and joins, and the pauses of its loop."""
+"""Cost of webhooks for the server: CPU time of client events and joins, and the pauses of its loop."""
 
 from __future__ import annotations
 

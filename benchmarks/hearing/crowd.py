@@ -1,4 +1,4 @@
-"""A crowd whose doings are known: users who stay, users who come once and go, and what each of them says."""
+"""A crowd with recorded actions: users who stay, users who come once and leave, and the client events of each."""
 
 from __future__ import annotations
 

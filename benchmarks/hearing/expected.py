@@ -1,4 +1,4 @@
-"""What an endpoint must have been told of a crowd, and what came of it."""
+"""Webhook events that an endpoint must get about a crowd, compared with those that it got."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can break between something that happens and the application that is told of it."""
+"""Faults between an event in the server and the application's webhook endpoint."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What ``loop_lag.py`` measures, and how its servers are watched."""
+"""Measurements of ``loop_lag.py``, and the watch over its servers' loops."""

@@ -1,4 +1,4 @@
-"""How long the event loop of a server under measurement does one thing."""
+"""Longest time for which one callback keeps the event loop of a measured server."""
 
 from __future__ import annotations
 

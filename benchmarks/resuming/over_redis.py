@@ -1,4 +1,4 @@
-"""What histories cost over Redis: CPU of each publish, memory of each kept event.
+"""Cost of histories over Redis: CPU of each publish, memory of each kept event.
 
 Channels with and without a history are on the same hosts, and take turns in short rounds. Redis and the hosts are on
 core 0, clients and whoever publishes on core 1; each host has a subscriber of each channel.

@@ -1,4 +1,4 @@
-"""How long Redis stands still over histories, and what they take of its memory.
+"""Pauses of Redis while it works on histories, and the memory that histories take.
 
 While a command runs, Redis serves nobody else. Its slow log has the longest one. Two processes have the clients.
 """

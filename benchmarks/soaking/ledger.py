@@ -1,4 +1,4 @@
-"""What was said on each channel, and whether a subscription heard it: all of it, once, and in order.
+"""Check of subscriptions: each event of a channel arrives once and in order.
 
 An author (a publisher, or a client that whispers) numbers what it says on a channel from 0. A number that a server
 may have lost without breaking its word, as its answer never came, is ``doubtful``; one that a client must not hear,

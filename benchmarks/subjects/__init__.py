@@ -1,1 +1,1 @@
-"""What is varied in ``growth.py``, one module each."""
+"""Subjects of ``growth.py``: the numbers that it varies, one module for each."""

@@ -1,4 +1,4 @@
-"""What a subject is: something that grows, and what is measured at each of its sizes."""
+"""Interface of a subject: a number that grows, and the measurement at each of its sizes."""
 
 from __future__ import annotations
 
