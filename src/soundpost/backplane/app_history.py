@@ -1,4 +1,4 @@
-"""The histories of one app: its channels with kept events, and what is known of all others."""
+"""The histories of one app: its channels with kept events, and notes about all other channels."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class ChannelHistory:
         self.name = name
         self.events = KeptEvents()
         self.floor = floor
-        """Offset up to which events are not kept any more: whoever had less may have missed something."""
+        """Offset up to which events are not kept any more. A client with an earlier offset may have missed events."""
         self.reason: GapReason = reason
         """Reason why the events up to :attr:`floor` are not kept."""
         self.size = 0

@@ -29,7 +29,7 @@ class Deadlines(Generic[Key]):
 
     @property
     def places(self) -> int:
-        """Number of places that are kept, those included that are void."""
+        """Number of kept places, including void ones."""
         return len(self._heap) + len(self._former)
 
     def get(self, key: Key) -> float | None:

@@ -116,7 +116,7 @@ class HistoryStore:
         return kept
 
     def note_unkept(self, app_id: str, name: str) -> None:
-        """Note that a channel's event was not kept: whoever resumes from a position before it is told of a gap."""
+        """Note that a channel's event was not kept. A client that resumes from an earlier position gets a gap."""
         app = self._app(app_id)
         channel = app.channel(name)
         offset = self._next_offset()
@@ -274,7 +274,7 @@ class HistoryStore:
         shown = None if cached is None else position_of(cached)
         if shown is not None:  # the last event follows, so the position is the one before it
             before = parse_position(shown).offset - 1
-            # After a gap it comes from the history, which knows who sent it: it does not go back to its sender.
+            # After a gap the event comes from the history, which knows the sender and leaves the sender out.
             following = 0 if gap in (None, "limited") else _number_after(channel, before)
             return HistoryState(self._position(before), gap, following)
         return HistoryState(self.head, gap)

@@ -44,7 +44,7 @@ _LEAST_ROOM: Final = 16_384
 class MessageReader:
     """A stream of bytes, divided into messages. A message that cannot be read is dropped."""
 
-    # One message at a time: all those of a read of 256 kB together took 10 ms and more.
+    # One message at a time: all messages of a read of 256 kB together took 10 ms and more.
 
     def __init__(self) -> None:
         self._buffer = bytearray(_ROOM)
@@ -63,7 +63,7 @@ class MessageReader:
         return memoryview(self._buffer)[self._end :]
 
     def received(self, size: int) -> None:
-        """Take note of so many bytes that were written to the beginning of :meth:`room`."""
+        """Note the number of bytes that were written to the beginning of :meth:`room`."""
         self._end += size
 
     @property
@@ -88,7 +88,7 @@ class MessageReader:
         return None
 
     def _make_room(self) -> None:
-        """Move what is left to the beginning of the buffer, or of a larger one if the next message needs it."""
+        """Move the unread bytes to the beginning of the buffer, or of a larger one if the next message needs it."""
         left = self._end - self._start
         needed = max(self._end_of_message() - self._start, left + _LEAST_ROOM)
         target = self._buffer if needed <= len(self._buffer) else bytearray(max(needed, 2 * left))

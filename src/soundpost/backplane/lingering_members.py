@@ -35,7 +35,7 @@ class LingeringMembers:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.channels: dict[str, ChannelEntry] = {}
-        """Channels with such members, by name."""
+        """Channels with lingering members, by name."""
         self._ends: Deadlines[tuple[str, str]] = Deadlines()  # ends of graces, by channel name and user id
         self._numbers: dict[str, int] = {}  # number of members who linger, by channel name
         self._names: dict[str, set[str]] = {}  # names of the channels on which a user lingers, by user id
@@ -78,7 +78,7 @@ class LingeringMembers:
         return None if key is None else (self._forget(*key), key[1])
 
     def pop(self, name: str, user_id: str) -> ChannelEntry | None:
-        """Remove a user who lingers on a channel, and return the channel; None if it does not."""
+        """Remove a lingering user from a channel, and return the channel; None if the user does not linger there."""
         return None if self._ends.get((name, user_id)) is None else self._forget(name, user_id)
 
     def names_of(self, user_id: str) -> list[str]:
@@ -160,7 +160,7 @@ class Graces:
             self._call_soon(self.end_due)
 
     def end_of_user(self, app_id: str, user_id: str) -> None:
-        """End the graces of a user; those of very many channels in several loop turns."""
+        """End the graces of a user, over several loop turns if the user lingers on very many channels."""
         lingering = self._apps[app_id].lingering
         self._end(app_id, [(name, user_id) for name in lingering.names_of(user_id)])
 
@@ -204,7 +204,7 @@ class Graces:
         )
 
     def take_over(self, data: bytes) -> None:
-        """Let those linger who did in the process before the restart, but for apps that are not served any more."""
+        """Take over the lingering members of the process before the restart, except those of removed apps."""
         try:
             handed_over = msgspec.msgpack.decode(data, type=list[LingeringMember])
         except msgspec.DecodeError as error:

@@ -50,7 +50,7 @@ _NO_USERS: Final[dict[str, int]] = {}
 
 
 class Share:
-    """One node's subscriptions to a channel; on a presence channel also those of each user."""
+    """One node's subscriptions to a channel; on a presence channel also the subscriptions of each user."""
 
     __slots__ = ("count", "node", "users")
 

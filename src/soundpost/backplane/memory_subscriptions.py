@@ -33,7 +33,7 @@ from soundpost.wire.channel_names import kind_of
 
 _NOTHING: Final = ChannelSnapshot(None, None)
 _USERS_AT_ONCE: Final = 100
-"""Members of one channel who are gone with their node, and leave together: some 0.5 ms."""
+"""Number of members of one channel who leave in one step after the end of their node: some 0.5 ms."""
 
 
 class MemorySubscriptions:

@@ -156,7 +156,7 @@ class BucketCommands:
             self.send(CONTROL, ("SADD", self.tag(CONTROL) + b":buckets:" + self.node, bucket), ignore_answer)
 
     def reconnect(self, reason: str) -> None:
-        """End the connection: the server is a replica by now, out of memory, or has forgotten what it had."""
+        """End the connection: the server has become a replica, is out of memory, or has lost its data."""
         self._fault = self._fault or reason
         self._lost.set()
 

@@ -80,7 +80,7 @@ class SharedChannel:
         self.syncing = True
         """True while the state is asked for: messages that come before the answer are part of the answer."""
         self.is_stated = False
-        """True once Redis was asked; what it does not answer it may have done all the same."""
+        """True once the request was sent to Redis. Redis may have carried out a request that it did not answer."""
         self.waiting: deque[tuple[str | None, Callable[[], None]]] | None = deque()
         """Joins that wait for the first answer, and for those before them, with the user ids of members; None once all
         of them have run."""
@@ -140,7 +140,7 @@ class SharedChannel:
             self._notify(MemberNotice(member.id, True, frame))
 
     def renew(self, member: Member) -> None:
-        """Take the new info of a member who is back within its grace; nobody is told."""
+        """Take the new info of a member who is back within the grace, without a notice to clients."""
         if self.members is not None and member.id in self.members:
             self.members.renew(member)
 

@@ -130,7 +130,7 @@ class RedisConnection(asyncio.Protocol):
                 self._wait_for_turn()
 
     def _handle(self, until: float) -> None:
-        """Handle what has come, in order; what is left at a time waits for the next loop turn."""
+        """Handle received replies in order, for a limited time in each loop turn."""
         reader = self._reader
         try:
             while (value := reader.gets()) is not False:
@@ -183,7 +183,7 @@ class RedisConnection(asyncio.Protocol):
         self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Handle what has come, and call back all commands that still wait with a ConnectionError."""
+        """Handle received replies, and call back all commands that still wait with a ConnectionError."""
         self._transport = None
         if not self._is_scheduled:
             self._end()

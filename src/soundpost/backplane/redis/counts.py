@@ -48,7 +48,7 @@ class Counts:
         self._then: list[Callable[[], None]] = []
         """Called once :attr:`_stating` is stated."""
         self._then_next: list[Callable[[], None]] = []
-        """Called once what has changed meanwhile is stated, too."""
+        """Callbacks for the time when later changes are stated too."""
         self._large: set[SharedChannel] = set()
         """Channels with a changed count that is announced every few seconds only."""
         self._waits = False
@@ -106,7 +106,7 @@ class Counts:
                 return
 
     def _take_changed(self) -> bool:
-        """Begin to state what has changed, if what changed before is stated; return whether anything is left."""
+        """Begin to state changes, if earlier changes are stated; return True if anything is left."""
         while not self._stating:
             stated, self._then, self._then_next = self._then, self._then_next, []
             for then in stated:

@@ -1,4 +1,4 @@
-"""The ends of members' graces in Redis: any host that lives ends those that are over, of hosts that are gone too."""
+"""The ends of members' graces in Redis: any living host ends graces that are over, also those of dead hosts."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Graces:
         """Take the changes that ends of graces made in a bucket."""
 
     def note(self, bucket: bytes, seconds: float) -> None:
-        """Note in Redis that a grace in a bucket is over after so many seconds, for whichever host is alive then."""
+        """Note in Redis the seconds until a grace in a bucket is over, for any host that is alive then."""
         # One note for a second is enough: a sweep notes what it finds too early.
         noted = bucket, int(asyncio.get_running_loop().time() + seconds)
         if noted not in self._noted:
@@ -119,7 +119,7 @@ class Graces:
         self._wake_in(await self._commands.ask_script(NOTE_GRACE, CONTROL, milliseconds, bucket))
 
     def _wake_in(self, milliseconds: int) -> None:
-        """Sweep after so many milliseconds, or earlier."""
+        """Sweep after a number of milliseconds, or earlier."""
         loop = asyncio.get_running_loop()
         seconds = milliseconds / 1000 + _LATE
         if self._timer is not None and not self._timer.cancelled():

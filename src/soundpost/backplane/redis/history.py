@@ -70,7 +70,7 @@ class Histories:
         """Ids of the last events that came from Redis and that subscribers here were given. An event comes again if
         Redis has lost it, and the answer to its publisher too."""
         self._delivered_before = set[str]()
-        """Ids of as many events before those."""
+        """Ids of as many earlier events."""
         self.resync: Callable[[SharedChannel], None]
         """Ask for a channel's whole state, which calls :meth:`sync`."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -169,7 +169,7 @@ class Histories:
             self._delivered_before, self._delivered = self._delivered, set()
 
     def after_reading(self, channel: SharedChannel, then: Callable[[], None]) -> None:
-        """Call back once this host has delivered what it reads of a channel's history; at once if it reads nothing."""
+        """Call back once this host has delivered all it reads of a channel's history; at once without a read."""
         kept = channel.history
         if kept is not None and kept.reading and kept.generation:
             kept.when_read = then

@@ -97,9 +97,9 @@ class HistoryAnswers:
         then: Callable[[HistoryState], None],
         gap: GapReason | None,
     ) -> None:
-        """Answer the place of a subscriber who begins with what is new, or with a cache channel's last event.
+        """Answer the place of a subscriber who begins with new events, or with a cache channel's last event.
 
-        After a gap the last event comes from the history, which knows who sent it: it does not go back to its sender.
+        After a gap the last event comes from the history, which knows the sender and leaves the sender out.
         """
         before = kept.before_last(channel.last_at(clock()))
         if before is None:
@@ -126,7 +126,7 @@ class HistoryAnswers:
 
     def _covers(self, channel: SharedChannel, kept: KeptChannel, generation: str, offset: int) -> bool:
         """Return whether all events after a place are here, or will be delivered to everybody."""
-        if not self._redis.up:  # what is behind that is read when Redis is back
+        if not self._redis.up:  # later events are read when Redis is back
             return generation == kept.generation and offset >= kept.ring.floor
         top = 0 if kept.reading else self._histories.generations.top(channel.bucket)
         return kept.covers(generation, offset, top)
@@ -272,7 +272,7 @@ class HistoryAnswers:
         queue.send(publication, lambda sent: then(self.head(entry, deletion.channel)))
 
     def note_unkept(self, app_id: str, channel: str) -> None:
-        """Note that a channel's event is not kept: whoever resumes from a position before it is told of a gap."""
+        """Note that a channel's event is not kept. A client that resumes from an earlier position gets a gap."""
         publication = Publication(bucket_of(app_id, channel), _SKIP, (channel.encode(),))
         self._histories.publishing.queue.send(publication, lambda sent: None)
 

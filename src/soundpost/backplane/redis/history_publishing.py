@@ -163,7 +163,7 @@ class HistoryPublishing:
             self._call_later(due - now, self._end_wait)
 
     def _take(self, event_id: str) -> _Waiting | None:
-        """Remove a waiting event and return it; None if it does not wait."""
+        """Remove a waiting event and return it; None if the event does not wait."""
         event = self._waiting.pop(event_id, None)
         if event is not None:
             topic = event.channel.topic
@@ -199,7 +199,7 @@ class HistoryPublishing:
             self._give(item)
 
     def put_by(self, channel: SharedChannel) -> None:
-        """Put by what has no position yet of a channel whose last subscriber here is gone, and may come back."""
+        """Put aside the events without a position of a channel whose last subscriber here is gone for now."""
         for event_id, event in () if channel.history is None else channel.history.unplaced.items():
             self._put_by_event(event_id, channel.app_id, channel.name, event)
 
@@ -208,7 +208,7 @@ class HistoryPublishing:
             self._put_by.setdefault((app_id, name), {})[event_id] = event
 
     def put_by_of(self, channel: SharedChannel) -> dict[str, KeptEvent]:
-        """Return what was put by of a channel that has a subscriber again; nothing if Redis is about to place it."""
+        """Return the events put aside for a channel with a subscriber again; none if Redis is about to place them."""
         return {} if self._redis.up else self._put_by.pop((channel.app_id, channel.name), {})
 
     def _give(self, item: tuple[str, _Waiting]) -> None:

@@ -59,7 +59,7 @@ class Piece(NamedTuple):
 
 
 class ReadRequest(NamedTuple):
-    """A position in a channel's history, and what is read from there on."""
+    """A position in a channel's history, and how much is read from there."""
 
     generation: str = ""
     after: int | None = None

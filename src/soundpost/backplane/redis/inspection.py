@@ -98,7 +98,7 @@ class RedisInspection:
         self._host: AskedHost | None = None
 
     def answer_by(self, name: str, host: AskedHost) -> None:
-        """Have ``host`` answer what other hosts ask; ``name`` is what they call it."""
+        """Let ``host`` answer the questions of other hosts. ``name`` is the host's name for them."""
         self._name, self._host = name, host
 
     def on_up(self) -> None:

@@ -34,7 +34,7 @@ class KeptChannel:
         self.unplaced: dict[str, KeptEvent] = {}
         """Events that this host gave to its clients without a position, by id, until Redis has placed them."""
         self.reading = True
-        """True while events are read from Redis: those that come meanwhile on the topic are in the answer."""
+        """True while events are read from Redis. Events that arrive meanwhile on the topic are in the answer."""
         self.when_read: Callable[[], None] | None = None
         """Called when everything is read that is read now."""
         self.gap: GapReason | None = None
@@ -68,7 +68,7 @@ class KeptChannel:
         return len(self.ring.events) - self.ring.index_after(offset) + len(self.unplaced)
 
     def fresh(self, gap: GapReason | None) -> HistoryState:
-        """Return the place of a subscriber who begins with what is new, and with what has no position yet."""
+        """Return the place of a subscriber who begins with new events and with events that have no position yet."""
         return HistoryState(self.head, gap, 0 if gap == "limited" else len(self.unplaced))
 
     def before_last(self, cached: bytes | None) -> int | None:
@@ -80,7 +80,7 @@ class KeptChannel:
         return position.offset - 1 if position.generation == self.generation else None
 
     def rewound(self, number: int) -> HistoryState:
-        """Return the place of a subscriber who wants the last events first; the ring must have so many."""
+        """Return the place of a subscriber who wants the last events first. The ring must have that many events."""
         first = self.ring.events[-number]
         return HistoryState(f"{self.generation}.{first.offset - 1}", None, self.following(first.offset - 1))
 

@@ -30,7 +30,7 @@ class MemberStatements:
         self._turns = turns
         self._report_changes = report_changes
         self._left: dict[SharedChannel, dict[str, None]] = {}
-        """Users who are still to be stated, of the channels that are just being stated in parts."""
+        """Users who are not stated yet, of the channels that are being stated in parts."""
 
     def sync(self, channel: SharedChannel, user_ids: Iterable[str], announce: str, then: Callable[[Any], None]) -> None:
         """State a channel with some of its members; ``then`` gets the answer of ``SYNC``, or a ConnectionError.
@@ -83,7 +83,7 @@ class MemberStatements:
         self._turns.each(parts(), state, then=end)
 
     def ensure_stated(self, channel: SharedChannel, user_id: str) -> None:
-        """State a member who is still to be stated: what is asked next about the member follows behind that."""
+        """State a member if that is still due, so that later commands about the member follow the statement."""
         left = self._left.get(channel)
         if left is not None and user_id in left:
             self._state(channel, left, [user_id])

@@ -87,7 +87,7 @@ class Queries:
                 then(json_members({name: {} for name in names}))
 
         def paged(answer: Any) -> list[bytes]:
-            """Take full pages of a bucket's channels, and return what is left: less than a page."""
+            """Take full pages of a bucket's channels, and return the rest: less than a page."""
             names = [*answer]
             full = len(names) - len(names) % size
             pages.extend(_pages(names[:full], size))

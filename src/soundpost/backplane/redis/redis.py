@@ -87,7 +87,7 @@ class Redis(BucketCommands):
         self.origin = _new_id()
         """Id of this process as a sender of events."""
         self.former_node = b""
-        """Id of this process as a node before; what it has stated is still in Redis, until it is removed."""
+        """Earlier node id of this process, whose data is in Redis until it is removed."""
         self.is_connecting = False
         """True while a server that has let this host in is prepared; commands may be sent, and wait better."""
         self.is_silent = False
@@ -97,7 +97,7 @@ class Redis(BucketCommands):
         self._former_nodes: dict[bytes, set[bytes]] = {}
         """Nodes that this process was before, still to be removed, with the buckets that they stated something in."""
         self.known = 0
-        """Number of living nodes, or of those that lived when Redis was last up."""
+        """Number of living nodes, as of the last time when Redis was up."""
         self._beaten = 0, 0.0
         """Time of day at Redis at the last beat, in milliseconds, and the loop's time at that moment."""
         self.connects = 0
@@ -142,7 +142,7 @@ class Redis(BucketCommands):
                 reason = "an error of ours, see above"
             self.tried.set()
             self.drop()
-            if self._connected is not None:  # what is stated anew depends on what was not answered
+            if self._connected is not None:  # the new statement depends on the requests without an answer
                 for connection in self._connected.connections:
                     await connection.ended.wait()
             self._outages.begin(reason)

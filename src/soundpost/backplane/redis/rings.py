@@ -9,7 +9,7 @@ from soundpost.core.history import KeptEvent
 class Rings:
     """The rings of all channels. ``max_size`` is in bytes; beyond it, the ring without news for longest is emptied.
 
-    Whoever asks for what a ring has forgotten gets it from Redis.
+    Events that a ring has forgotten are read from Redis.
     """
 
     def __init__(self, max_size: int) -> None:

@@ -120,7 +120,7 @@ class SharedUsers:
         self._redis.run(SIGN_IN, _bucket(key), key[1], info, then=answered)
 
     def _ensure_stated(self, key: Key, user: HereUser) -> None:
-        """State a user who is still to be stated to a Redis that is back: what is stated next follows behind that."""
+        """State a user to a Redis that is back, if that is still due, so that later statements follow."""
         if self._redis.up and user.stated_by != self._redis.node:
             self._state(key, user)
 

@@ -48,7 +48,7 @@ class StatedFigures:
             self._send("ZREM", self._hosts, self._redis.origin)
 
     async def of_others(self) -> list[bytes]:
-        """Return what the other hosts have stated; nothing while Redis is away."""
+        """Return the statements of the other hosts; nothing while Redis cannot be reached."""
         with suppress(ConnectionError, TimeoutError, hiredis.ReplyError):
             async with asyncio.timeout(_TIME_TO_ANSWER):
                 since = self._redis.milliseconds - LASTS * 1000

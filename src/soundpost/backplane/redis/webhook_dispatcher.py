@@ -14,7 +14,7 @@ class Dispatcher(Protocol):
     """A sender of the events of apps to their endpoints."""
 
     on_done: Callable[[str, Sequence[Any]], None] | None
-    """Called with an app and the tokens of those of its events that are settled."""
+    """Called with an app and the tokens of its settled events."""
     on_notified: Callable[[str, WebhookEvent], None] | None
     """Called with each event about a state that all endpoints were told of, or will never be, before that."""
     on_idle: Callable[[str], None] | None

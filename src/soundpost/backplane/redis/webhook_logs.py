@@ -26,7 +26,7 @@ MAX_OPEN: Final = 8 * 1024 * 1024
 An idle endpoint does not wait for one that is behind: the dispatcher bounds what waits by dropping the oldest. Ends
 that are held back do not count: what takes them back may be behind them in the log."""
 TIME_TO_RETURN: Final = 30.0
-"""Seconds after Redis was emptied in which hosts state again what they have."""
+"""Seconds after Redis was emptied in which hosts state their data again."""
 MAX_AGE: Final = 300_000
 """Milliseconds after which an event about no state is not sent any more."""
 _HELD: Final = int(HELD * 1000)  # milliseconds
@@ -120,7 +120,7 @@ class AppLogs:
         self.read(each, keep=True)
 
     def _end_notified(self, each: _Log) -> None:
-        """End what was told, unless it begins again; in a loop turn of its own, as there may be very much."""
+        """End the notified states, unless they begin again; in a loop turn of its own, as there can be very many."""
         if not self._is_ended:
             self._dispatcher.end_notified(self.app_id, _states(each.notified), TIME_TO_RETURN)
 
@@ -279,7 +279,7 @@ class AppLogs:
             self._on_lost()
         elif answer == 1:
             each.known.difference_update(settled)
-        else:  # what is done twice has no other effect
+        else:  # a repeated command has no further effect
             each.settled[:0] = settled
             each.changes[:0] = changes
             each.is_owned = False

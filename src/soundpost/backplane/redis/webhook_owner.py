@@ -23,7 +23,7 @@ _LAST_ANSWERS: Final = 1.0  # seconds; the next owner sends again what has no an
 _TIME_FOR_OWNERS: Final = 5.0
 """Seconds after an outage that a host leaves to the owner of before, who knows what was told."""
 _TIME_TO_READ: Final = 3.0
-"""Seconds after an outage in which an owner reads in the logs who has come back meanwhile."""
+"""Seconds after an outage in which an owner reads from the logs which users have come back."""
 
 
 class _Term:
@@ -83,7 +83,7 @@ class WebhookOwner:
     # The lease
 
     def beat(self) -> None:
-        """Renew all leases, take those that nobody has, and look for events that nobody was told of.
+        """Renew all leases, take leases without an owner, and look for events that no endpoint was told of.
 
         All hosts have stated who is there when the first beat comes after an outage.
         """
@@ -160,7 +160,7 @@ class WebhookOwner:
         self._ask_all()
 
     def on_down(self) -> None:
-        """Hold ends back: Redis is away, and nobody knows who has come back."""
+        """Hold ends back: without Redis no host knows which users have come back."""
         self._holds_ends = True
         self._dispatcher.hold_ends()
 
@@ -168,7 +168,7 @@ class WebhookOwner:
         """Give all leases back, once the requests under way are answered: this host is about to end."""
         self._apps = {}
         await self._dispatcher.pause(_LAST_ANSWERS)
-        await asyncio.sleep(0)  # what is settled is told to Redis first
+        await asyncio.sleep(0)  # settled events are reported to Redis first
         for app_id in list(self._terms):
             self._release(app_id)
             self._lose(app_id)

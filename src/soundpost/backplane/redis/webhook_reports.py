@@ -64,11 +64,11 @@ class WebhookReports:
             self._send(entry.app.id, webhook_records.user_event("user_online", user_id, info_json), b"user_offline")
 
     def open(self) -> None:
-        """Send what waits: Redis is up, and the other hosts have stated what they have."""
+        """Send waiting messages: Redis is up, and the other hosts have stated their data."""
         self._queue.open()
 
     def beat(self) -> None:
-        """Send again what was refused."""
+        """Send refused messages again."""
         if self._queue.flows and len(self._queue):
             self._queue.open()
 

@@ -38,7 +38,7 @@ class Webhooks:
         self.configure([entry.app for entry in apps.values()], apps)
 
     def send_by(self, dispatcher: Dispatcher, apps: Iterable[AppSettings]) -> None:
-        """Have a dispatcher send the events of those apps that this host comes to own."""
+        """Let a dispatcher send the events of the apps that this host owns from now on."""
         self.owner = WebhookOwner(self._redis, dispatcher, call_soon=self._call_soon)
         self.owner.reconfigure(apps)
 
