@@ -104,7 +104,7 @@ class Dispatcher(HistoryAccess):
             self._join(encrypted, options, batch)
 
     def _join(self, messages: list[Message], options: SendOptions, batch: Batch) -> None:
-        if batch.is_over:  # the batch was that of another database's transaction
+        if batch.is_over:  # the batch belonged to a transaction of another database
             self._deliver(messages, options.queue, "log")
         else:
             for message in messages:

@@ -9,7 +9,7 @@ from soundpost.errors import ConfigurationError
 
 ON_ERROR: Final = ("raise", "log")
 _PLAIN: Final = (str, bytes, int, float, list, tuple, set, dict)
-"""Types of values in the body of a class that are options: what is computed, such as a property, is not."""
+"""Types of values in the body of a class that are options. A computed value, such as a property, is no option."""
 
 
 def check_class(kind: type) -> None:

@@ -19,7 +19,7 @@ class RetryPolicy:
     """Attempts in all; None where only time ends them."""
 
     def pause_after(self, failures: int) -> float | None:
-        """Return the seconds to wait after so many failures in a row, from 1; None when no attempt is left."""
+        """Return the seconds to wait after a number of failures in a row, from 1; None when no attempt is left."""
         if failures == self.attempts:
             return None
         return self.backoff[min(failures, len(self.backoff)) - 1]

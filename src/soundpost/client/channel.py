@@ -50,7 +50,7 @@ class Channel:
         self.start_position = start_position
         self.resumption = Resumption(start_position.after, start_position.rewind)
         self.position = None if start_position.after is None else str(start_position.after)
-        """The position of what the reader was given last; before that the one that its events come after."""
+        """Position of the last event that the reader got; before the first event, the position that it reads after."""
         self._is_behind = False
         """True after events were left out of a full queue, until the server has sent them again."""
         self._caught_up_at = -_CATCH_UP_INTERVAL

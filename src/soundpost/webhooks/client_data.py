@@ -14,7 +14,7 @@ from soundpost.errors import RouteError
 
 
 class NotCalled(Exception):  # noqa: N818 - no error of the application
-    """A handler is not called for an event: what a browser sent is not what the handler's annotations say."""
+    """A handler is not called for an event: the browser's data does not match the handler's annotations."""
 
 
 def reader_of(annotation: Any) -> Callable[[Any], Any]:

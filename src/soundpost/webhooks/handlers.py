@@ -19,7 +19,7 @@ Source = Literal["event", "pattern", "field", "data"]
 """Source of a parameter's argument; a source within the event has the name of the event's field."""
 
 ANY: Final = "*"
-"""The name that stands for all events, also for those that this version does not know."""
+"""The name that stands for all events, also for events that this version does not know."""
 _WITH_CHANNEL: Final = frozenset(name for name, kind in EVENTS.items() if "channel" in kind.__struct_fields__)
 
 

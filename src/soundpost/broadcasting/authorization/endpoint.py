@@ -197,7 +197,7 @@ class AuthEndpoint:
     def _debug(self, request: AuthRequest) -> bool:
         try:
             return self.settings().debug
-        except SoundpostError:  # the settings are what is wrong
+        except SoundpostError:  # the fault is in the settings
             return request.debug
 
 

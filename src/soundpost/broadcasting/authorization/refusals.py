@@ -50,7 +50,7 @@ def log_refusal(error: Exception, denials: tuple[type[BaseException], ...]) -> s
 
 
 def refusal_status(error: Exception, denials: tuple[type[BaseException], ...]) -> int:
-    """Return the HTTP status for a refused request: that of a denial, by default 403; 500 for mistakes and failures."""
+    """Return the status for a refused request: the denial's, by default 403; 500 for mistakes and failures."""
     if isinstance(error, RequestDenied):
         return error.status
     return 403 if isinstance(error, (Denied, *denials)) else 500

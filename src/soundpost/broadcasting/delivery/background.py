@@ -83,7 +83,7 @@ class BackgroundDelivery:
         self.drain(FLUSH_TIME)
 
     def drain(self, seconds: float) -> None:
-        """Wait until all messages are sent, for so many seconds at most; the rest is logged, and given up."""
+        """Wait until all messages are sent, at most for the given seconds. The rest is logged, and given up."""
         queue = self._queue()
         try:
             queue.wait_until_empty(seconds)

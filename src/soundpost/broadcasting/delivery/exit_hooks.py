@@ -38,10 +38,10 @@ class Drainable(Protocol):
     """A holder of messages that wait to be sent."""
 
     def drain(self, seconds: float) -> None:
-        """Have messages sent within this time, and name in the log those that are not."""
+        """Send messages within a time, and log the messages that are not sent by then."""
 
     def flush(self, seconds: float) -> None:
-        """Have messages sent within this time; those that are not go on waiting."""
+        """Send messages within a time. Messages that are not sent by then continue to wait."""
 
 
 _registered: WeakSet[Drainable] = WeakSet()

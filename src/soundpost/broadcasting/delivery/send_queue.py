@@ -50,7 +50,7 @@ class SendQueue:
         """Messages in all entries."""
         self.thread: threading.Thread | None = None
         self.is_idle = False
-        """True while the thread waits for an entry: whoever comes next wakes it, even if a caller was interrupted."""
+        """True while the thread waits for an entry: the next caller wakes it, even if a caller was interrupted."""
         self.failing_since: float | None = None
         """Time since which the server does not answer; None while it answers."""
         self._overhead = 0.0  # bytes of a message in the last batch, beside the characters of its data
@@ -106,7 +106,7 @@ class SendQueue:
                 self.changed.wait(min(seconds, _LAST_BACKOFF))
 
     def wait_until_empty(self, seconds: float) -> None:
-        """Wait until all messages are sent and the thread has ended, for so many seconds at most."""
+        """Wait until all messages are sent and the thread has ended, at most for the given seconds."""
         with self.changed:
             self._waiters += 1
             self.changed.notify_all()
@@ -155,7 +155,7 @@ class SendQueue:
             if size <= limit.bytes:
                 return Batch(entries, messages)
             del entries[min(len(entries) - 1, max(1, len(entries) * limit.bytes // size)) :]
-        self._overhead = 0.0  # what comes next is tried together, whatever this one message has been like
+        self._overhead = 0.0  # the next messages are sent together again, even if this message has failed
         return Batch(entries, entries[0].messages)
 
 

@@ -1,4 +1,4 @@
-"""The limit of one batch: for large ones, as a Soundpost server tells it in the answer to who asks."""
+"""The limit of one batch: small, or large as a Soundpost server states it in an answer."""
 
 from __future__ import annotations
 

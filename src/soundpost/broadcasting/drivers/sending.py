@@ -58,7 +58,7 @@ class Drivers:
                 await driver.asend(group)
 
     def send_each(self, messages: Sequence[Message], limit: BatchLimit | None) -> Errors:
-        """Send messages, in order; return the errors of those that were refused, by place.
+        """Send messages, in order; return the errors of refused messages, by place.
 
         The batches have no messages of other callers. ``limit`` is that of the first message's connection, and the same
         if the messages are sent again. Raises BroadcastError if a server has failed, or refuses all.

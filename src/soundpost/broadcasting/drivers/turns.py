@@ -93,7 +93,7 @@ class Turns:
         while waiting:
             turn = waiting[0]
             events += len(turn.messages)
-            if taken or len(waiting) > 1:  # what is alone need not fit. Measured: 0.5 µs for a message
+            if taken or len(waiting) > 1:  # a single message need not fit. Measured: 0.5 µs for a message
                 size += sum([most_bytes_of(message) for message in turn.messages])
             if taken and (events > limit.events or size > limit.bytes or not (taken[0].shares and turn.shares)):
                 break
@@ -246,7 +246,7 @@ class ThreadTurns:
         with self._lock:
             following = self._turns.first()
             self._turns.is_busy = following is not None
-            self._leader = following  # before it is woken: an interrupted thread wakes whoever leads
+            self._leader = following  # set before the thread is woken: an interrupted thread wakes the leader
             if following is not None:
                 following.wake()
 
@@ -278,7 +278,7 @@ class _Signal:
             self._lock.release()
 
     def wait(self, seconds: float = -1) -> bool:
-        """Wait for the sign, for so many seconds at most; return whether it came."""
+        """Wait for the signal, at most for the given seconds; return True if it came."""
         return self._lock.acquire(timeout=seconds)
 
 

@@ -53,7 +53,7 @@ class CpuMeter:
         self._measuring = asyncio.get_running_loop().create_task(_measure_lag(self._cpu.lag))
 
     def stopped(self) -> None:
-        """End the phase of publishing, begin that of waiting for the last events."""
+        """End the phase of publishing, and begin to wait for the last events."""
         self._cpu.running = self._phase.share()
         self._phase = CpuStopwatch()
         if self._measuring is not None:

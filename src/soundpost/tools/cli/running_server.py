@@ -99,7 +99,7 @@ def _read(path: Path) -> RunningServer | None:
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_uid != os.geteuid():
-                return None  # another user's, who would receive what is published
+                return None  # another user's server: its owner would get the events
             server: RunningServer = _read_server(file.read())
             return server
     except (OSError, JsonError):

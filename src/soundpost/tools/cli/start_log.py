@@ -73,7 +73,7 @@ class StartLog:
 
         if self._has_begun:
             log.error("%s", error)
-        else:  # the configuration is what is wrong
+        else:  # the fault is in the configuration
             typer.echo(FORMATS[self._form]("").line(time.time(), "ERROR", log.name, str(error)), err=True)
 
     def listens(self, address: str, apps: Iterable[AppSettings]) -> None:

@@ -1,4 +1,4 @@
-"""Rates of ``soundpost top``: what has happened between two statements of the same host."""
+"""Rates of ``soundpost top``: differences between two statements of the same host."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def _for_this_run() -> str:
 
 
 def _check_encrypted(channel: str, data: str) -> None:
-    """Refuse plain data on an encrypted channel, whose subscribers can read only what the application encrypted."""
+    """Refuse plain data on an encrypted channel: its subscribers can read only data that the application encrypted."""
     from soundpost.wire.channel_names import kind_of
     from soundpost.wire.foreign import object_in
 

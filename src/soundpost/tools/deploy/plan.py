@@ -39,7 +39,7 @@ class ConfigFile(NamedTuple):
     text: str
     private: bool = False
     of_other_target: bool = False
-    """True for a file of another target, which prints it, or one that would spoil what is printed for a program."""
+    """True for a file that another target prints, or that would spoil output for a program."""
     earlier: str = ""
     """Text that an earlier step wrote in the same place, and that is replaced without ``--force``."""
 

@@ -87,7 +87,7 @@ def preparation_steps(service: Service) -> list[str]:
 
 
 def warnings(service: Service) -> tuple[str, ...]:
-    """Return warnings about what the service would lack."""
+    """Return warnings about settings and files that the service would lack."""
     found = []
     if service.environment:
         found.append(

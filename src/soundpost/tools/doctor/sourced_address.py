@@ -115,4 +115,4 @@ def _checked(scheme: str, host: str, port: str, path: str) -> BaseUrl | None:
     try:
         return parse_base_url(f"{scheme}://{shown}{f':{port}' if port else ''}/{path.strip('/')}")
     except (ConfigurationError, ValueError):
-        return None  # the check of the files names what is wrong
+        return None  # the check of the files names the fault

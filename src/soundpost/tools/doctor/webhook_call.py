@@ -15,7 +15,7 @@ from soundpost.wire.webhook_request import webhook_body, webhook_headers
 
 
 class WebhookCall(NamedTuple):
-    """Endpoint, and what the server's requests to it have."""
+    """Endpoint, and the parts of the server's requests to it."""
 
     app_id: str
     key: str

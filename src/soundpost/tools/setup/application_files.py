@@ -39,7 +39,7 @@ _FACTORY_LINES: Final = {
 
 
 def plan_application(project: Project) -> Changes:
-    """Return what the application's module needs; nothing if the project uses Soundpost already."""
+    """Return the changes that the application's module needs; none if the project uses Soundpost already."""
     framework = project.framework
     if _is_set_up(project.directory, framework):
         return Changes()

@@ -44,7 +44,7 @@ class Changes:
     files: list[Change] = field(default_factory=list)
     manual_edits: list[ManualEdit] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    """Sentences about what was found, and what follows from it."""
+    """Sentences about the findings and their consequences."""
 
     def add(self, other: Changes) -> None:
         """Add the changes of another one."""

@@ -51,7 +51,7 @@ _CHANNELS: Final = '''\
 
 
 def plan_django(project: Project) -> Changes:
-    """Return what the project needs; nothing for what it has already."""
+    """Return the changes that the project needs; none for parts that it has already."""
     module = settings_module(project.files[0]) if project.files else None
     changes = Changes()
     if module is None:

@@ -16,7 +16,7 @@ def bound_names(tree: ast.Module) -> set[str]:
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.add(node.name)  # what is inside is bound elsewhere
+            found.add(node.name)  # names inside are bound elsewhere
             continue
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             found.add(node.id)
