@@ -132,7 +132,7 @@ class Server(Runtime):
         return self.open_websockets >= self.limits.places_for_websockets
 
     async def start(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen on ``sockets``, bound already, or as configured. Raises StartError with what is in the way."""
+        """Listen on ``sockets``, bound already, or as configured. Raises StartError with the obstacle."""
         settings = self.settings
         if settings.tls.certificate is not None:
             self._certificate = Certificate(settings.tls, self._explain_tls, expects_header=settings.proxy_protocol)
@@ -205,7 +205,7 @@ class Server(Runtime):
             upto = math.ceil(len(clients) * step / steps)
             for start in range(sent, upto, _CLOSED_AT_ONCE):
                 await self._all_sent()
-                self.node.outbox.flush()  # what came since, in this turn: clients that close would miss it
+                self.node.outbox.flush()  # events of this turn, which clients that close would miss
                 for connection in clients[start : min(upto, start + _CLOSED_AT_ONCE)]:
                     self.close_for_reconnect(connection)
                 await asyncio.sleep(0)
@@ -216,7 +216,7 @@ class Server(Runtime):
         self.close_all_for_reconnect()  # clients whose upgrade was under way
 
     async def _all_sent(self) -> None:
-        """Wait until clients have been sent what was published before."""
+        """Wait until clients have been sent all earlier events."""
         sent = asyncio.Event()
         self.node.outbox.after_flush(sent.set)
         await sent.wait()

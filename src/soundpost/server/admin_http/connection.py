@@ -31,7 +31,7 @@ class Timeouts(NamedTuple):
     keep_alive: float = 75.0
     """Until the next request must begin."""
     reading: float = 20.0
-    """Until a client must have taken what was sent to it."""
+    """Until a client must have taken all output."""
 
 
 TIMEOUTS: Final = Timeouts()
@@ -115,7 +115,7 @@ class AdminConnection(asyncio.Protocol):
             self._on_lost(self)
 
     def pause_writing(self) -> None:
-        """Give the client some time to take what was sent."""
+        """Give the client some time to take the output."""
         self._can_write = self._loop.create_future()
         self._set_timer(self._timeouts.reading)
 

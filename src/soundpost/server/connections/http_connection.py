@@ -318,7 +318,7 @@ class HttpConnection(HttpResponder):
         if not self._in_request:
             self._ending = True
             self.transport.close()
-            return settings.close_timeout  # time to read what is still on its way
+            return settings.close_timeout  # time to read input that is on its way
         self.refuse(ApiError(408, f"The request was not complete after {limit} s (request_timeout)"))
         return settings.close_timeout
 

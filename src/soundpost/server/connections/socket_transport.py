@@ -225,7 +225,7 @@ class SocketTransport:
         return True
 
     def write_eof(self) -> None:
-        """End the output, behind what waits; input is still read."""
+        """End the output behind the waiting bytes; input is still read."""
         if self._state == _OPEN:
             self._state = _ENDED
             if self._output is None:

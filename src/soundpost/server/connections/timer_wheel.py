@@ -59,7 +59,7 @@ class TimerWheel:
             timed.slot = -1
 
     def tick(self) -> None:
-        """Advance by a second, and call what is due, for some milliseconds in each loop turn."""
+        """Advance by a second, and call due objects, for some milliseconds in each loop turn."""
         self.now += 1
         index = self.now % SLOTS
         due, self._slots[index] = self._slots[index], set()

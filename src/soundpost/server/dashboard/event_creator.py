@@ -92,7 +92,7 @@ class EventCreator:
 
 
 async def _sent(app: App) -> None:
-    """Wait until what was published is in order on all nodes, and sent on this one."""
+    """Wait until all published events are in order on all nodes, and sent on this one."""
     sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     app.node.after_sending(lambda: None if sent.done() else sent.set_result(None))
     try:

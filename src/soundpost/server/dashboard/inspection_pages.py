@@ -86,7 +86,7 @@ class InspectionPages:
         return AdminResponse(204)
 
     async def list_refusals(self, request: AdminRequest) -> Answer:
-        """Answer with what was refused lately, newest first."""
+        """Answer with recent refusals, newest first."""
         found = await self._daemon.inspector.ask(ListRefusals(limit=_REFUSALS))
         return json_answer({"refusals": found.reply.refusals, "missing": found.missing})
 

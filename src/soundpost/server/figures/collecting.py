@@ -1,4 +1,4 @@
-"""The figures of a host, from those of its processes and of what they share."""
+"""The figures of a host: the sum of its processes, with registry, Redis and webhooks."""
 
 from __future__ import annotations
 

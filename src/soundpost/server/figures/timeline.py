@@ -28,14 +28,14 @@ class Timeline:
         return self._samples
 
     def add(self, figures: HostFigures) -> None:
-        """Add a sample of what has happened since the figures that were added before."""
+        """Add a sample: the differences to the figures that were added before."""
         if self._before is not None and figures.at > self._before.at:
             self._samples.append(sample(self._before, figures))
         self._before = figures
 
 
 def sample(before: HostFigures, now: HostFigures) -> Sample:
-    """Return what has happened between two times at which the figures of a host were taken."""
+    """Return the differences between two sets of figures of a host."""
     seconds = now.at - before.at
     earlier, later = _all_apps(before), _all_apps(now)
     publish = _difference(before.publish, now.publish)

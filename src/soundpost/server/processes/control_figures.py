@@ -34,7 +34,7 @@ def bounded(hosts: Sequence[HostFigures]) -> ControlReply:
 
 
 def shortened(host: HostFigures, most: int) -> HostFigures:
-    """Return figures with at most so many apps and webhooks by name."""
+    """Return figures with at most the given number of apps and webhooks by name."""
     if len(host.apps) <= most and len(host.webhooks) <= most:
         return host
     busiest = sorted(host.apps, key=lambda app_id: host.apps[app_id].connections, reverse=True)

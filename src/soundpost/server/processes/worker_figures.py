@@ -79,7 +79,7 @@ def worker_figures(number: int, pid: int, figures: NodeFigures, restarts: int = 
 
 
 def without_present(figures: NodeFigures) -> NodeFigures:
-    """Return the figures of a process that has ended: its totals, and nothing of what it had open."""
+    """Return the figures of a process that has ended: its totals, without open connections and files."""
     figures.memory = figures.open_files = figures.max_open_files = 0
     figures.lag_max = 0.0
     for app in figures.apps.values():

@@ -88,7 +88,7 @@ class Resolver:
         del self._lookups[key]
         if isinstance(result, OSError):
             lookup.set_exception(result)
-            lookup.exception()  # whoever asked may have given up
+            lookup.exception()  # the caller may have given up
         else:
             self._known[key] = self._clock() + _REMEMBERED, result
             lookup.set_result(result)

@@ -157,7 +157,7 @@ class WebhookDispatcher:
             app.states.forget()
 
     def wake(self, app_id: str) -> None:
-        """Send what waits: :attr:`may_send` allows it again."""
+        """Send waiting events: :attr:`may_send` allows it again."""
         app = self._apps.get(app_id)
         if app is not None:
             for endpoint in app:

@@ -58,7 +58,7 @@ class EndpointServices(Protocol):
         """Note that an endpoint has taken all that waited for it."""
 
     def resized(self, difference: int) -> None:
-        """Note that the waiting events of an endpoint take so many bytes more."""
+        """Note the growth in bytes of an endpoint's waiting events."""
 
 
 class Endpoint:
@@ -91,7 +91,7 @@ class Endpoint:
         self.configure(app, settings)
 
     def configure(self, app: AppSettings, settings: WebhookSettings) -> None:
-        """Take other settings; what waits stays. An endpoint that was stopped by its answer 410 starts again."""
+        """Take new settings, and keep waiting events. An endpoint that its answer 410 has stopped starts again."""
         self.app, self.settings = app, settings
         self.is_stopped = False
         self.name = f"app {app.id}: the webhook endpoint {redacted_url(settings.url)}"
@@ -137,7 +137,7 @@ class Endpoint:
             self._services.has_due(self)
 
     def wake(self) -> None:
-        """Send what waits, if anything does: requests are allowed again."""
+        """Send waiting events, if any: requests are allowed again."""
         if len(self):
             self._ask_for_turn()
 

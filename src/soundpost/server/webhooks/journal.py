@@ -1,4 +1,4 @@
-"""The journal: a file with what endpoints were told of, so that a server that was killed can tell what has ended.
+"""The journal: a file with the states that endpoints were told of, to report their ends after a crash.
 
 Each line is a JSON list: ``+`` for a state that endpoints know of, ``~`` for one that they may know of, ``-`` for one
 that has ended; then the app's id and the state. Lines are appended without fsync: they survive the death of the
@@ -131,7 +131,7 @@ class Journal:
             self.note(waiting.app_id, state, is_sure=True)
 
     def write(self) -> None:
-        """Write what was noted. A disk that is full is logged, and the journal is rewritten when there is room."""
+        """Write the noted states. A full disk is logged, and the journal is rewritten when there is room."""
         if self._file < 0:
             return
         if self._lines:

@@ -1,4 +1,4 @@
-"""The limit of what waits for all endpoints together: beyond it the oldest events of the longest queues are dropped."""
+"""The limit of waiting events of all endpoints. Above it, the oldest events of the longest queues are dropped."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class Turns:
         self._is_paused = False
 
     def ask(self, endpoint: Endpoint) -> None:
-        """Have an endpoint send in a later loop turn, together with what comes until then."""
+        """Have an endpoint send in a later loop turn, together with events that come until then."""
         self._waiting.append(endpoint)
         self._set_next()
 
