@@ -384,7 +384,7 @@ async def test_without_the_right_to_info_each_connection_is_a_gap_and_no_more(
     try:
         async with hosts(port=redis.port) as (cluster, (one, two)):
             assert "does not let this host read INFO" in caplog.text
-            assert "each connection to it is a gap in all histories" in caplog.text
+            assert "Each new connection to Redis is a gap in all histories. Give the Redis user" in caplog.text
             await settles_on_one_generation(cluster, one, two)
     finally:
         administrator.execute_command("ACL", "SETUSER", "default", "+info")

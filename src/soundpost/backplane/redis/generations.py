@@ -113,8 +113,8 @@ class Generations:
             policy = _POLICY.search(await self._redis.ask(bucket, "INFO", "memory"))
         except hiredis.ReplyError as error:
             log.warning(
-                "Redis does not let this host read INFO: nobody knows whether it has lost events, so each connection "
-                "to it is a gap in all histories: %s",
+                "Redis does not let this host read INFO, so this host cannot know whether Redis has lost events. Each "
+                "new connection to Redis is a gap in all histories. Give the Redis user the right to INFO: %s",
                 error,
             )
             return _unknown_life(), True

@@ -42,7 +42,7 @@ def check_member(connection: ConnectionSettings, what: str, user_id: str, user_i
     if size > limits.max_user_info_size:
         raise RouteError(
             f"{what}: user_info has {size} bytes, the server takes {limits.max_user_info_size} (max_user_info_size). "
-            "Return less, or raise the option at the server and here (SOUNDPOST_APP_MAX_USER_INFO_SIZE)"
+            "Return less data, or raise the option at the server and here (SOUNDPOST_APP_MAX_USER_INFO_SIZE)"
         )
 
 
@@ -52,8 +52,8 @@ def check_message(connection: ConnectionSettings, what: str, event: str, data: d
     size = len(compact_json({"event": event, "data": data}).encode())
     if size > limit:
         raise RouteError(
-            f"{what}: with what it returns the browser's message has {size} bytes, the server takes {limit} "
-            "(max_message_size). Return less, or raise the option at the server and here "
+            f"{what}: with the returned data the browser's message has {size} bytes, the server takes {limit} "
+            "(max_message_size). Return less data, or raise the option at the server and here "
             "(SOUNDPOST_APP_MAX_MESSAGE_SIZE)"
         )
 

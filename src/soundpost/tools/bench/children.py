@@ -70,7 +70,7 @@ class Child:
         self._answers.put_nowait(None)
         code = await self._process.wait()
         raise SoundpostError(
-            f"the client process '{self._name}' ended unexpectedly ({code}); what it said is above. Out of memory?"
+            f"the client process '{self._name}' ended unexpectedly ({code}); its output is above. Out of memory?"
         )
 
     async def end(self) -> None:

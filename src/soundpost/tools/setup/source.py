@@ -136,7 +136,7 @@ class PythonSource:
         try:
             data = "".join(parts).encode(self.encoding)
         except UnicodeEncodeError:
-            raise UneditableError(f"its encoding {self.encoding} has no character for what is to be added") from None
+            raise UneditableError(f"its encoding {self.encoding} has no character for the text to be added") from None
         PythonSource(data)
         return data
 
