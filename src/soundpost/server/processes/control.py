@@ -109,7 +109,8 @@ class ControlServer:
             break
         else:
             log.warning(
-                "soundpost status, top, reload, restart and stop cannot reach this server: no socket for them (%s)", fault
+                "soundpost status, top, reload, restart and stop cannot reach this server: no socket for them (%s)",
+                fault,
             )
         if inherited is not None:  # the server has another address now
             inherited.close()
