@@ -245,12 +245,12 @@ class Outbox:
         self._until, self._left = until, self.at_once if until is None else 0
         channels, self._channels = self._channels, []
         waiting, self._waiting = self._waiting, []
+        left = iter(channels)
         try:
-            for channel in channels:
+            for channel in left:
                 channel.flush()
         except BaseException:
-            # The fault of one channel silences no other: those that are flushed have nothing queued any more.
-            self._channels[:0] = channels
+            self._channels[:0] = left  # the fault of one channel silences no other
             self._waiting[:0] = waiting
             if not self._is_scheduled:
                 self._schedule()
