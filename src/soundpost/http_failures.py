@@ -22,6 +22,7 @@ _HINTS: Final = {
     404: "; check app id and path",
     413: "; the event is larger than the server takes",
 }
+_NO_PUSHER_API: Final = "no Pusher API is there; check host, port and path"
 
 
 def no_answer(url: str, error: BaseException) -> RequestError:
@@ -52,12 +53,13 @@ def unexpected_answer(url: str, status: int, headers: Mapping[str, str], body: b
     if 300 <= status < 400 and location:
         return RequestError(status, f"{where} redirects to {_one_line(location)}: use that address")
     if "text/html" in headers.get("content-type", "") or body.lstrip()[:1] == b"<":
-        return RequestError(
-            status,
-            f"{where} answered {status} with {_page(headers, body)}: no Pusher API is there; check host, port and path",
-        )
+        return RequestError(status, f"{where} answered {status} with {_page(headers, body)}: {_NO_PUSHER_API}")
     if 200 <= status < 300:
         return RequestError(status, f"{where} answered {status}, but not with the JSON of a Pusher API")
+    if status in (403, 404, 405) and (not body.strip() or _is_json_without_reason(body)):
+        # An application's own framework answers so, at the port of the application.
+        answer = _one_line(body.decode(errors="replace")) or "nothing"
+        return RequestError(status, f"{where} answered {status} with {answer}: {_NO_PUSHER_API}")
     reason = _one_line(_SIGNED_TEXT.sub('("…"', _reason(body))).rstrip(".") or "no reason given"
     # A reason with a page, and one about the clocks, have their own way out.
     hint = "" if " See http" in reason or "the clocks differ" in reason else _HINTS.get(status, "")
@@ -107,6 +109,11 @@ def _reason(body: bytes) -> str:
     decoded = object_in(body) or {}
     found = decoded.get("error") or decoded.get("message")
     return found if isinstance(found, str) else body.decode(errors="replace").strip('"')
+
+
+def _is_json_without_reason(body: bytes) -> bool:
+    decoded = object_in(body)
+    return decoded is not None and not (decoded.get("error") or decoded.get("message"))
 
 
 def _one_line(text: str) -> str:

@@ -80,6 +80,20 @@ def test_a_web_page_is_named_for_what_it_is() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "shown"),
+    [
+        (404, '{"detail":"Not Found"}', '{"detail":"Not Found"}'),
+        (405, '{"detail":"Method Not Allowed"}', '{"detail":"Method Not Allowed"}'),
+        (403, "", "nothing"),
+    ],
+)
+def test_the_port_of_an_application_is_none_of_a_server(status: int, body: str, shown: str) -> None:
+    assert str(answered(status, body)) == (
+        f"http://ws.example.com answered {status} with {shown}: no Pusher API is there; check host, port and path"
+    )
+
+
 def test_a_redirect_names_the_address_to_use() -> None:
     error = answered(301, location="https://ws.example.com/")
     assert str(error) == "http://ws.example.com redirects to https://ws.example.com/: use that address"
