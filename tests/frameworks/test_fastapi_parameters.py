@@ -145,6 +145,14 @@ def test_undeclared_parameters_are_refused_where_the_route_is_defined(sp: Soundp
     assert not list(sp.channels)
 
 
+def test_a_parameter_that_is_mistyped_is_told_those_of_the_pattern(sp: Soundpost) -> None:
+    def room(room: int, user: User) -> bool:
+        return True
+
+    with pytest.raises(RouteError, match=r"its parameter 'room: .*' is none of room_id, user, ctx, and would be"):
+        sp.channels.private("room.{room_id:int}")(room)
+
+
 @pytest.mark.parametrize("route", UNDECLARED)
 def test_sign_in_is_no_other(sp: Soundpost, app: FastAPI, route: Any) -> None:
     sp.channels.user(route)

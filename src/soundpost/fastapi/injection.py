@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 from fastapi import BackgroundTasks, Depends, Response, params
@@ -42,12 +42,12 @@ def injectable(
     return _with_signature(callback, inspect.Signature(wanted))
 
 
-def check_declared(callback: Callable[..., Any], given: Collection[str]) -> None:
+def check_declared(callback: Callable[..., Any], given: Collection[str], known: Sequence[str] = ()) -> None:
     """Refuse a function with parameters that FastAPI would fill from the query or the body unasked.
 
     A path operation may have such parameters; a function that decides who may subscribe may not take its arguments from
-    the browser. ``given`` are names of parameters that are filled otherwise. Raises RouteError for such a parameter,
-    NameError for an annotation that names nothing.
+    the browser. ``given`` are names of parameters that are filled otherwise, ``known`` those that the error lists.
+    Raises RouteError for such a parameter, NameError for an annotation that names nothing.
     """
     hints = _hints(callback)
     for parameter in signature_of(callback).parameters.values():
@@ -56,8 +56,9 @@ def check_declared(callback: Callable[..., Any], given: Collection[str]) -> None
         if parameter.name not in given and not _is_declared(
             hints.get(parameter.name, parameter.annotation), parameter.default
         ):
+            none_of = f" is none of {', '.join(known)}, and" if known else ""
             raise RouteError(
-                f"its parameter '{parameter}' would be taken from what the browser sends: say where it comes "
+                f"its parameter '{parameter}'{none_of} would be taken from what the browser sends: say where it comes "
                 "from, by Depends(…), Header(), Query() and similar, or annotate it as Request"
             )
 

@@ -32,10 +32,10 @@ class DependencyRoutes(ChannelRoutes):
 
     def add(self, kind: RouteKind, pattern: str, callback: Callable[..., Any], **options: Any) -> ChannelRoute:
         """Add a route, and return it. Raises RouteError for a wrong route, and for one that overlaps with another."""
-        given = {*Pattern(pattern).parameters, *PROVIDED}
+        given = [*Pattern(pattern).parameters, *PROVIDED]
         # What an annotation names may come later in the module: then the start finds it.
         with route_errors(f"channel route {pattern!r}", callback), suppress(NameError):
-            check_declared(callback, given)
+            check_declared(callback, given, known=given)
         return super().add(kind, pattern, callback, injects=True, **options)
 
 
