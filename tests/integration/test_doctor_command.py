@@ -171,6 +171,25 @@ def test_a_broken_configuration_here_does_not_hinder_a_look_elsewhere(sh: Shell,
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "code", "way_out"),
+    [
+        (("--key", "typo"), "app-key-unknown", "Compare it with 'key' in the server's soundpost.toml"),
+        (
+            ("--key", "app-key", "--app-id", "1", "--secret", "typo"),
+            "app-secret-wrong",
+            "Compare it with 'secret' in the server's soundpost.toml",
+        ),
+    ],
+)
+def test_a_wrong_credential_of_an_option_is_not_looked_for_in_a_build(
+    sh: Shell, on: Stage, options: tuple[str, ...], code: str, way_out: str
+) -> None:
+    done = sh.run("doctor", "--url", f"http://127.0.0.1:{on.server.port}", *options)
+    assert f"[{code}]" in done.stdout
+    assert f"→ {way_out}" in " ".join(done.stdout.split())
+
+
 def test_env_files_alone(sh: Shell) -> None:
     (sh.directory / "backend.env").write_text(BACKEND)
     (sh.directory / "frontend.env").write_text(

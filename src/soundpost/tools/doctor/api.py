@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 from soundpost.tools.doctor.answered_by import answered_by, is_page, response_text
 from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.exchange import RawResponse, fetch
-from soundpost.tools.doctor.faults.server import FROM_REVERB_VARIABLES
+from soundpost.tools.doctor.faults.server import FROM_OPTIONS, FROM_REVERB_VARIABLES
 from soundpost.tools.doctor.findings import FaultFound, one_line
 from soundpost.tools.doctor.plan import CheckPlan
 from soundpost.tools.doctor.refusals import path_fault, proxy_fault
@@ -100,9 +100,10 @@ class Api(NamedTuple):
         if "ignature" in text:
             clock = "" if skew is None else f" (it is not the clock, which differs by {_seconds(skew)})"
             location = self.plan.credential_sources.get("secret", "")
+            situation = FROM_REVERB_VARIABLES if "REVERB_" in location else ""
             return FaultFound(
                 "app-secret-wrong",
-                FROM_REVERB_VARIABLES if "REVERB_" in location else "",
+                FROM_OPTIONS if self.plan.is_option("secret") else situation,
                 app_id=self.plan.app_id,
                 clock=clock,
                 source=self.plan.source_of("secret"),

@@ -10,7 +10,7 @@ from soundpost.tools.doctor.api import Api, clock_fault
 from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.exchange import fetch
 from soundpost.tools.doctor.faults.connection import FROM_PUBLIC_VARIABLES, FROM_THE_SERVER, PORT_OF_THE_SITE
-from soundpost.tools.doctor.faults.server import ORIGIN_IS_CONFIGURED, ORIGINS_KNOWN
+from soundpost.tools.doctor.faults.server import FROM_OPTIONS, ORIGIN_IS_CONFIGURED, ORIGINS_KNOWN
 from soundpost.tools.doctor.findings import FaultFound, one_line
 from soundpost.tools.doctor.hosts import is_this_machine
 from soundpost.tools.doctor.nginx_files import lines_about
@@ -49,7 +49,8 @@ def browser_cause(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> Faul
     if found.code in _UNREACHED:
         cause = _other_port(found, plan, base_url)
     if found.code == "app-key-unknown":
-        found = FaultFound(found.code, **{**found.facts, "source": plan.source_of("key")})
+        situation = FROM_OPTIONS if plan.is_option("key") else ""
+        found = FaultFound(found.code, situation, **{**found.facts, "source": plan.source_of("key")})
     if found.code == "origin-refused":
         found = _refused_origin(found, plan)
     if cause is None and found.code in _BEHIND_A_PROXY:

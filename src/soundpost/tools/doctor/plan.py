@@ -81,6 +81,10 @@ class CheckPlan:
         location = self.credential_sources.get(credential)
         return f" ({location})" if location else ""
 
+    def is_option(self, credential: str) -> bool:
+        """Return whether a credential was given on the command line, not found in a file or in the environment."""
+        return self.credential_sources.get(credential, "").startswith("--")
+
     @property
     def can_publish(self) -> bool:
         """True if address and credentials for publishing are known."""

@@ -9,6 +9,7 @@ from soundpost.tools.doctor.faults.fault import Fault
 ORIGINS_KNOWN: Final = "the app is configured here"
 ORIGIN_IS_CONFIGURED: Final = "the configuration was changed since the server read it"
 FROM_REVERB_VARIABLES: Final = "the secret comes from a variable REVERB_…"
+FROM_OPTIONS: Final = "it was given to the doctor as an option"
 
 FAULTS: Final = (
     Fault(
@@ -17,6 +18,11 @@ FAULTS: Final = (
         "The key in the frontend is another than the server's: an old build, another environment, or a misspelling.",
         "Compare VITE_REVERB_APP_KEY (the key of laravel-echo) with SOUNDPOST_APP_KEY / REVERB_APP_KEY of the server; "
         "then build the frontend again, for the value is built in.",
+        other_fixes={
+            FROM_OPTIONS: "Compare it with 'key' in the server's soundpost.toml or .env (SOUNDPOST_APP_KEY / "
+            "REVERB_APP_KEY). If it is a page's own key, change it there too: VITE_REVERB_APP_KEY, then build the "
+            "frontend again."
+        },
     ),
     Fault(
         "app-disabled",
@@ -152,7 +158,9 @@ FAULTS: Final = (
         "the application.",
         other_fixes={
             FROM_REVERB_VARIABLES: "Copy the secret of the app from the server's configuration to REVERB_APP_SECRET "
-            "again, without quotes and spaces; then 'php artisan config:clear', and restart queue workers."
+            "again, without quotes and spaces; then 'php artisan config:clear', and restart queue workers.",
+            FROM_OPTIONS: "Compare it with 'secret' in the server's soundpost.toml or .env (SOUNDPOST_APP_SECRET / "
+            "REVERB_APP_SECRET).",
         },
     ),
     Fault(
