@@ -75,6 +75,11 @@ def _(on: Stage) -> CheckPlan:
     return plan(place(on.server.port, path="/app"))
 
 
+@scene("path-changed", "an Nginx with a slash behind the port in proxy_pass")
+def _(on: Stage) -> CheckPlan:
+    return plan(place(on.nginx(f"location /app/ {{ proxy_pass http://UPSTREAM/; {FORWARDED} }}")))
+
+
 @scene("path-not-forwarded", "an Nginx without a location for /app (its 404)")
 def _(on: Stage) -> CheckPlan:
     return plan(place(on.nginx("location / { root /nonexistent; }")))

@@ -82,8 +82,10 @@ def refusal_fault(code: int, reason: str, base_url: BaseUrl, key: str, origin: s
         host = origin.partition("://")[2].partition(":")[0] if origin else "example.com"
         return FaultFound("origin-refused", origin=origin or "an unknown origin (none was sent)", host=host)
     if code == codes.PATH_NOT_FOUND:
-        right = _right_path(reason).replace("KEY", quote(key, safe=""))
-        return path_fault(base_url.socket_path(key), right, right.partition("/app/")[0])
+        asked, right = base_url.socket_path(key), _right_path(reason).replace("KEY", quote(key, safe=""))
+        if right == asked:
+            return FaultFound("path-changed", asked=asked, arrived=_path_at_the_server(reason))
+        return path_fault(asked, right, right.partition("/app/")[0])
     if code in _CODES:
         return FaultFound(_CODES[code])
     return FaultFound("pusher-error", reason=one_line(reason) or "no reason given", close=code or "no code")
@@ -125,3 +127,9 @@ def _right_path(reason: str) -> str:
     """Return the path in Soundpost's own "WebSocket connections go to /ws/app/KEY, not …"."""
     _, _, rest = reason.partition("go to ")
     return rest.partition(",")[0] or "another path"
+
+
+def _path_at_the_server(reason: str) -> str:
+    """Return the path in the same message that the server was asked for."""
+    _, _, rest = reason.partition(", not ")
+    return one_line(rest.partition(";")[0]) or "another path"

@@ -46,6 +46,13 @@ FAULTS: Final = (
         },
     ),
     Fault(
+        "path-changed",
+        "the proxy changes the path: {asked} arrives at the server as {arrived}",
+        "In Nginx, a path behind the address in proxy_pass, be it '/' alone, takes the place of the location's path.",
+        "In the location of Nginx: 'proxy_pass http://127.0.0.1:8080;', with nothing behind the port, or behind the "
+        "name of the upstream; then 'nginx -t && systemctl reload nginx'.",
+    ),
+    Fault(
         "path-not-forwarded",
         "Nginx itself answers {asked} with 404: it does not forward this path to the server",
         "The site has no location for /app, or the name belongs to another server block than the one that was edited.",
