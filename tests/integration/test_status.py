@@ -542,6 +542,30 @@ def test_the_server_of_this_folder_is_found_though_its_address_was_changed(serve
     assert (status["unix_socket"] is not None) is (address == "unix_socket")
 
 
+def test_the_server_of_this_folder_is_known_though_its_configuration_has_a_mistake_now(server: Operated) -> None:
+    with operated() as other:
+        other.shell.environ["XDG_RUNTIME_DIR"] = server.shell.environ["XDG_RUNTIME_DIR"]
+        other.configure()
+        other.start()
+        server.shell.directory.joinpath("soundpost.toml").write_text("[server]\nprot = 8080\n")
+        assert f"process {server.pid}," in server.run("status").stdout
+        assert "did you mean 'port'?" in server.run("restart").stderr
+        assert server.run("stop", "--wait").stdout.endswith("stopped\n")
+        assert other.status()["pid"] == other.pid
+
+
+@pytest.mark.parametrize("command", ["reload", "restart", "stop"])
+def test_an_order_is_for_no_other_server_where_the_configuration_has_a_mistake(server: Operated, command: str) -> None:
+    with operated() as other:
+        other.shell.environ["XDG_RUNTIME_DIR"] = server.shell.environ["XDG_RUNTIME_DIR"]
+        other.shell.directory.joinpath("soundpost.toml").write_text("[server]\nprot = 8080\n")
+        done = other.run(command)
+    assert done.returncode == 1
+    assert done.stderr.startswith("soundpost: no running server was started with the configuration here; others run ")
+    assert done.stderr.endswith("did you mean 'port'?\n")
+    assert server.status()["pid"] == server.pid
+
+
 def test_numbers_have_their_nouns(server: Operated) -> None:
     client = server.connect()
     client.subscribe("room")

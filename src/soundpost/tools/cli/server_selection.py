@@ -26,18 +26,23 @@ def server_name(port: int | None, config: Path | None, *, order: str = "") -> st
     """Return a server's control name: by its port as given, as configured here, or the only server's.
 
     A server of the configuration here that listens elsewhere, as the address was changed since it was started, is
-    found too. ``order`` is the command that would change something: it is never for the server of another
-    configuration with other apps. Raises RequestError for such a server, and if a choice is left.
+    found too, also if the configuration has a mistake by now. ``order`` is the command that would change something: it
+    is never for the server of another configuration with other apps. Raises RequestError for such a server, and if a
+    choice is left.
     """
     from soundpost.server.processes.control_client import running_servers
     from soundpost.server.processes.control_paths import port_of_name
+    from soundpost.tools.cli.calling_application import load_here
 
     running = running_servers()
     if port is not None:
         return _one_of([name for name in running if port_of_name(name) == port], f"use port {port}", str(port))
-    loaded = _loaded(config)
-    configured = None if loaded is None else configured_name(loaded)
-    if loaded is None or configured is None:
+    try:
+        loaded = load_here(config)
+    except ConfigurationError as mistake:
+        return _despite(mistake, config, running, order)
+    configured = configured_name(loaded)
+    if configured is None:
         return _USUAL if len(running) > 1 and _USUAL in running else _one_of(running, "run here", _USUAL)
     name = configured if configured in running else _at_the_port(configured, running)
     other = _other_server(name, loaded, config) if name in running else None
@@ -53,6 +58,22 @@ def server_name(port: int | None, config: Path | None, *, order: str = "") -> st
         raise RequestError(0, _refusal(name, other, loaded, order))
     _refuse_another_address(configured, running)
     return name
+
+
+def _despite(mistake: ConfigurationError, config: Path | None, running: list[str], order: str) -> str:
+    """Return the server that was started with the configuration here before it had a mistake.
+
+    Raises RequestError without one, unless the command only looks at the one server that runs.
+    """
+    own = _with_configuration(config, running)
+    if own is not None:
+        return own
+    if len(running) == 1 and not order:
+        return running[0]
+    others = f"; others run on the ports {ports(running)}: choose one with --port" if running else ""
+    raise RequestError(
+        0, f"no running server was started with the configuration here{others}. The configuration is wrong: {mistake}"
+    )
 
 
 def configured_name(loaded: Loaded) -> str | None:
