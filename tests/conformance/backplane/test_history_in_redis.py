@@ -620,7 +620,8 @@ async def test_another_age_holds_for_what_is_kept_already() -> None:
             await publish(cluster, one, "b")
             # The life first: what is asked for later has less time left.
             life, stream = [await write(one, "PTTL", key(one, k)) for k in ("l:news", "s:news")]
-            assert rule.age * 1_000 < stream <= life
+            # Redis 7.0 looks at the clock for each command of a script, so a millisecond can lie between the two.
+            assert rule.age * 1_000 < stream <= life + 1
             assert stream <= rule.age * 1_125
         assert names_of(await resumed(cluster, one, position)) == [SUCCEEDED, "a", "b", "b"]
 
