@@ -105,6 +105,17 @@ def test_a_server_that_restarts_at_another_address_leaves_no_control_socket() ->
         assert [file.name for file in folder.glob("*.sock")] == [f"control-{port}-127.0.0.1.sock"]
 
 
+def test_a_restart_makes_a_control_socket_that_was_removed_anew() -> None:
+    with operated() as server:
+        server.configure(CALM)
+        server.start()
+        (file,) = (Path(server.shell.environ["XDG_RUNTIME_DIR"]) / "soundpost").glob("*.sock")
+        file.unlink()
+        server.signal(signal.SIGHUP)
+        server.process.wait_for_start()
+        assert server.run("status").returncode == 0
+
+
 def test_a_restart_that_cannot_begin_fails(server: Operated) -> None:
     server.configure(f"{CALM}prot = 1\n")
     done = server.run("restart", "--wait", "--port", str(server.port))

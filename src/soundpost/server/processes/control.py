@@ -39,22 +39,33 @@ _PATH: Final = "_SOUNDPOST_CONTROL_SOCKET"
 
 
 class ControlSocket(NamedTuple):
-    """A control socket that listens, and the path of its file."""
+    """A control socket that listens, with the path and the inode of its file."""
 
     sock: socket.socket
     path: Path
+    inode: int
+
+    @property
+    def has_file(self) -> bool:
+        """True unless the file was removed, or is the socket of another server by now."""
+        try:
+            return self.path.stat().st_ino == self.inode
+        except OSError:
+            return False
 
     def close(self) -> None:
         """Close the socket, and remove its file."""
-        self.path.unlink(missing_ok=True)
+        if self.has_file:
+            with suppress(OSError):
+                self.path.unlink()
         self.sock.close()
 
 
 def inherited_control_socket() -> ControlSocket | None:
     """Return the control socket of the process before the restart, once; None for most processes."""
-    path = os.environ.pop(_PATH, "")
+    inode, _, path = os.environ.pop(_PATH, "").partition(":")
     sockets = inherited_sockets(_LISTENER)
-    return ControlSocket(sockets[0], Path(path)) if sockets else None
+    return ControlSocket(sockets[0], Path(path), int(inode)) if sockets else None
 
 
 class ControlServer:
@@ -84,7 +95,6 @@ class ControlServer:
         self._configuration = configuration
         self._inherited = inherited
         self._socket: ControlSocket | None = None
-        self._inode = 0
         self._listener: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -94,11 +104,10 @@ class ControlServer:
         for folder in folders():
             path = folder / socket_file(self._name)
             try:
-                if inherited is not None and inherited.path == path:
+                if inherited is not None and inherited.path == path and inherited.has_file:
                     self._socket, inherited = inherited, None
                 else:
-                    self._socket = ControlSocket(_bound(path), path)
-                self._inode = path.stat().st_ino
+                    self._socket = ControlSocket(_bound(path), path, path.stat().st_ino)
             except OSError as error:
                 fault = error
                 continue
@@ -121,17 +130,14 @@ class ControlServer:
             return
         self._listener.close()
         make_inheritable([self._socket.sock], _LISTENER)
-        os.environ[_PATH] = str(self._socket.path)
+        os.environ[_PATH] = f"{self._socket.inode}:{self._socket.path}"
 
     def stop(self) -> None:
         """Close the control socket, and remove its file."""
         if self._listener is None or self._socket is None:
             return
         self._listener.close()
-        with suppress(OSError):
-            if self._socket.path.stat().st_ino == self._inode:  # not the socket of a successor on the same port
-                self._socket.path.unlink()
-        self._socket.sock.close()
+        self._socket.close()
 
     async def _reply(self, line: bytes) -> ControlReply:
         try:
